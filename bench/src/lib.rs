@@ -1,0 +1,2 @@
+//! Measurement.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The runtime.
+#![forbid(unsafe_code)]
