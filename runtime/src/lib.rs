@@ -1,2 +1,11 @@
-//! The runtime.
+//! The runtime of Clockwork: packages, protocol, worker, scheduler, gateway, client, simulator.
+//!
+//! The pure parts (`base`, `order`, `package`, `profile`, `wire`, `scheduler`, `worker`, `gateway`,
+//! `client::core`, `controller`) hold no socket, thread or clock: they are driven by
+//! `handle(now, event, out)`. The parts that touch the machine (`net`, `disk`, `device`, `host`)
+//! reach it through the crate `sys` only.
 #![forbid(unsafe_code)]
+
+pub mod base;
+pub mod order;
+pub mod package;
