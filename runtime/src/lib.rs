@@ -9,3 +9,5 @@
 pub mod base;
 pub mod order;
 pub mod package;
+pub mod wire;
+pub mod worker;
