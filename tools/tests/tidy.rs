@@ -14,7 +14,7 @@ const RUNTIME_ARROWS: &[(&str, &[&str])] = &[
     ("order", &["base"]),
     ("package", &["base"]),
     ("profile", &["base", "package"]),
-    ("wire", &["base", "order"]),
+    ("wire", &["base", "order", "package"]),
     ("scheduler", &["base", "package", "order", "profile"]),
     ("worker", &["base", "package", "order", "profile"]),
     ("gateway", &["base", "package", "order", "profile"]),
