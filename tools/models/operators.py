@@ -40,8 +40,8 @@ def values(model, name):
         inferred.get(n, helper.make_empty_tensor_value_info(n)) for n in names
     )
     session = graphs.session(model, optimise=False)
-    found = session.run(names, {input_name: np.zeros(shape, np.float32)})
-    return initial | dict(zip(names, found)) | {input_name: np.zeros(shape, np.float32)}
+    zeros = {input_name: np.zeros(shape, np.float32)}
+    return initial | zeros | dict(zip(names, session.run(names, zeros), strict=True))
 
 
 def text(value):

@@ -30,7 +30,7 @@ def splitmix64(state, count):
         return z ^ (z >> np.uint64(31))
 
 
-def uniform(seed, name, shape, bound=np.float32(1)):
+def uniform(seed, name, shape, bound=1.0):
     """A float32 tensor, uniform in [-bound, bound), in row-major order."""
     out = splitmix64(seed ^ fnv1a(name.encode()), math.prod(shape))
     unit = (out >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
@@ -54,7 +54,7 @@ def trained_constants(graph):
 def tensors_for(node, shapes, seed):
     """The new weights of one node, by name."""
     if node.op_type == "BatchNormalization":
-        values = zip(node.input[1:5], (1, 0, 0, 1))
+        values = zip(node.input[1:5], (1, 0, 0, 1), strict=True)
         return {n: np.full(shapes[n], v, np.float32) for n, v in values if n in shapes}
     if node.op_type not in ("Conv", "Gemm") or node.input[1] not in shapes:
         return {}
@@ -89,7 +89,7 @@ def main():
         print(f"  FNV-1a of the name {fnv1a(name.encode()):#018x}")
         outputs = splitmix64(seed ^ fnv1a(name.encode()), 4)
         values = uniform(seed, name, [4])
-        for out, value in zip(outputs, values):
+        for out, value in zip(outputs, values, strict=True):
             print(f"  {int(out):#018x} -> {value:.9g} (bits {value.view(np.uint32):#010x})")
     bound = bound_of(27)
     values = uniform(1, "conv1_w_0", [4], bound)

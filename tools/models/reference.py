@@ -106,7 +106,8 @@ def main():
             "max_abs": largest,
         })  # fmt: skip
         noise = float(np.abs(scores - other).max()) / largest
-        print(f"{case:22} max {largest:9.4g}  std {scores.std():9.4g}  own noise {noise:.1e}", end="")
+        print(f"{case:22} max {largest:9.4g}  std {scores.std():9.4g}", end="")
+        print(f"  own noise {noise:.1e}", end="")
         if last.get(model) is not None and last[model].shape == scores.shape:
             step = float(np.abs(scores - last[model]).max()) / largest
             print(f"  from the case before {step:.2f}", end="")

@@ -19,7 +19,7 @@ FONTS = "/usr/share/fonts/truetype/"
 SANS, SANS_BOLD = "dejavu/DejaVuSans.ttf", "liberation/LiberationSans-Bold.ttf"
 MONO, MONO_BOLD = "liberation/LiberationMono-Regular.ttf", "dejavu/DejaVuSansMono-Bold.ttf"
 SERIF, ITALIC = "dejavu/DejaVuSerif.ttf", "liberation/LiberationSerif-Italic.ttf"
-NARROW, HEI = "liberation/LiberationSansNarrow-Regular.ttf", "wqy/wqy-microhei.ttc"
+HEI = "wqy/wqy-microhei.ttc"
 # (file, text, font, size, ink, ground, rotation in degrees, blur, noise)
 LINES = [
     ("line-title.png", "Clockwork", SANS, 40, "#202830", "#f2efe6", 0.6, 0.6, 10),
@@ -29,10 +29,12 @@ LINES = [
     ("line-platform.png", "PLATFORM 9 TO OSLO", SANS_BOLD, 44, "#f4f4f4", "#1c3f7a", 0.4, 0.6, 12),
     ("line-serial.png", "7F3A-9C0E-55D1", MONO_BOLD, 30, "#101010", "#c9d3c0", 0.9, 0.5, 12),
     ("line-beijing.png", "开往北京南站", HEI, 44, "#ffe9a0", "#4a2020", 0.5, 0.6, 10),
-    ("line-promise.png", "Every promise about time is kept", SERIF, 32, "#222222", "#efe9dc", 0.3, 0.6, 12),
-    ("line-lane.png", "One thing at a time, first in, first out", ITALIC, 40, "#1e3320", "#e4efe0", -0.3, 0.6, 10),
+    ("line-promise.png", "Every promise about time is kept", SERIF, 32, "#222222", "#efe9dc",
+     0.3, 0.6, 12),
+    ("line-lane.png", "One thing at a time, first in, first out", ITALIC, 40, "#1e3320", "#e4efe0",
+     -0.3, 0.6, 10),
     ("line-zh.png", "准时就是承诺，迟到的回答不算数", HEI, 36, "#252525", "#f5f1ea", 0.2, 0.5, 10),
-]
+]  # fmt: skip
 
 
 def ground(name, size, colour):
