@@ -19,4 +19,6 @@ pub use fault::PeerFault;
 pub use handshake::{DeviceOffer, Hello, PeerRole, Welcome};
 // pub use header::{HEADER_BYTES, Header};
 pub use kind::Kind;
-pub use message::{Catalog, Inventory, InventoryEntry, Message, ModelEntry, Name, Outcome, PlanTimes, Response, Sync};
+pub use message::{
+    Catalog, Inventory, InventoryEntry, Message, ModelEntry, Name, Outcome, PlanTimes, Refusal, Response, Sync,
+};
