@@ -108,12 +108,7 @@ impl Default for Config {
 
 impl Default for GatewayConfig {
     fn default() -> GatewayConfig {
-        GatewayConfig {
-            listen: DEFAULT_GATEWAY,
-            controller: DEFAULT_CONTROLLER,
-            requests: 256,
-            payload_bytes: 2 << 20,
-        }
+        GatewayConfig { listen: DEFAULT_GATEWAY, controller: DEFAULT_CONTROLLER, requests: 256, payload_bytes: 2 << 20 }
     }
 }
 
@@ -203,12 +198,7 @@ impl Config {
             Err(ConfigError::OutOfBounds { key, value, least, most })
         };
         within("gateway.requests", self.gateway.requests.into(), 1, limits::MAX_REQUESTS as u64)?;
-        within(
-            "gateway.payload_bytes",
-            self.gateway.payload_bytes.into(),
-            4096,
-            limits::MAX_PAYLOAD_BYTES as u64,
-        )?;
+        within("gateway.payload_bytes", self.gateway.payload_bytes.into(), 4096, limits::MAX_PAYLOAD_BYTES as u64)?;
         within("worker.host_pages", self.worker.host_pages.into(), 1, 1 << 20)?;
         within("worker.device_pages", self.worker.device_pages.into(), 1, 1 << 20)?;
         within("worker.slots", self.worker.slots.into(), 1, 4096)?;
