@@ -7,5 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod host;
 pub mod order;
 pub mod package;
+pub mod wire;
+pub mod worker;
