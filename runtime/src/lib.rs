@@ -7,7 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod client;
+pub mod controller;
+pub mod gateway;
 pub mod order;
 pub mod package;
+pub mod profile;
+pub mod scheduler;
 pub mod wire;
 pub mod worker;
