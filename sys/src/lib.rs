@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod doorbell;
 pub mod memory;
+pub mod probe;
 pub mod thread;
 pub mod uring;
 mod word;
