@@ -11,6 +11,7 @@ use super::status::{Counters, DeviceStatus, ModelStatus, Snapshot};
 use super::strategy::Chain;
 use crate::base::limits::{LANE_CREDITS, MAX_DEVICES_PER_WORKER};
 use crate::base::{Nanos, RequestId, SlotId, WorkerId};
+use crate::order::record::End;
 use crate::profile::{DurationWindow, ProfileStore};
 
 /// Outputs kept free for one step of work that may go on later.
@@ -198,7 +199,9 @@ impl Scheduler for Core {
         assert!(out.is_empty(), "the outputs of the event before were not taken");
         match event {
             Event::Ask(ask) => self.ask(now, ask, out),
-            Event::Withdraw(request) | Event::Ended(request) => self.withdraw(now, request, out),
+            // The word of an OK may overtake the RESULT that ends the request here.
+            Event::Ended(_, End::Ok) => {}
+            Event::Withdraw(request) | Event::Ended(request, _) => self.withdraw(now, request, out),
             Event::WorkerUp(up) => self.worker_up(now, &up),
             Event::WorkerLost(worker) => self.worker_lost(worker),
             Event::ClockError(worker, error) => {
