@@ -3,7 +3,7 @@
 use super::event::CatalogModel;
 use crate::base::{ModelId, ShapeId};
 use crate::order::Reject;
-use crate::package::{TensorSpec, TensorType};
+use crate::package::TensorSpec;
 
 #[derive(Debug)]
 struct Known {
@@ -30,9 +30,11 @@ impl Catalog {
     /// Adds a model, or renews it. Allocates: off the path. Without effect when there is no room.
     pub(super) fn add(&mut self, model: CatalogModel) {
         let shapes = model.inputs.first().map_or(0, |input| input.shapes.len());
-        let sizes = |tensors: &[TensorSpec], shape| tensors.iter().map(|tensor| bytes(tensor, shape)).collect();
-        let inputs = (0..shapes).map(|shape| sizes(&model.inputs, shape)).collect();
-        let outputs = (0..shapes).map(|shape| sizes(&model.outputs, shape).into_iter().sum()).collect();
+        let shapes = (0..=u8::MAX).map(ShapeId).take(shapes);
+        let size = |tensor: &TensorSpec, shape| tensor.item_bytes(shape).unwrap_or(0);
+        let inputs = shapes.clone().map(|shape| model.inputs.iter().map(|input| size(input, shape)).collect());
+        let outputs = shapes.map(|shape| model.outputs.iter().map(|output| size(output, shape)).sum());
+        let (inputs, outputs) = (inputs.collect(), outputs.collect());
         let place = self.known.binary_search_by_key(&model.model, |known| known.model.model);
         let known = Known { model, inputs, outputs };
         match place {
@@ -69,16 +71,4 @@ impl Catalog {
         let last = u32::try_from(inputs.len().saturating_sub(1)).unwrap_or(u32::MAX);
         if left > 0 { Err(Reject::BadInput { tensor: last }) } else { Ok(known.outputs[shape]) }
     }
-}
-
-/// Bytes of one item's tensor in a shape variant; a variant that it lacks holds nothing.
-fn bytes(tensor: &TensorSpec, shape: usize) -> u64 {
-    let element = match tensor.kind {
-        TensorType::F32 | TensorType::I32 => 4,
-        TensorType::F16 => 2,
-        TensorType::U8 | TensorType::Bool => 1,
-        TensorType::I64 => 8,
-    };
-    let dims = tensor.shapes.get(shape).map_or(&[0][..], |dims| dims);
-    dims.iter().fold(element, |bytes: u64, &dim| bytes.saturating_mul(u64::from(dim)))
 }
