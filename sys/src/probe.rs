@@ -174,12 +174,8 @@ fn io_uring() -> Option<Lack> {
 }
 
 fn memlock() -> Option<Lack> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: valid for the write of one `rlimit`; takes nothing else.
-    let (code, user) = unsafe { (libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit), libc::geteuid()) };
-    // The limit does not bind the superuser.
-    let small = code == 0 && user != 0 && limit.rlim_cur < LEAST_MEMLOCK_BYTES;
-    small.then_some(Lack::MemoryLock { bytes: limit.rlim_cur })
+    let bytes = crate::memory::lock_limit()?;
+    (bytes < LEAST_MEMLOCK_BYTES).then_some(Lack::MemoryLock { bytes })
 }
 
 #[cfg(target_arch = "x86_64")]

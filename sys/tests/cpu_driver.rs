@@ -413,3 +413,45 @@ fn completion_rings_the_doorbell_of_a_sleeper() {
         assert!(finished.seen_ns <= clock::now_ns());
     }
 }
+
+#[test]
+fn a_stream_waits_on_the_device_for_another() {
+    let context = context(&CpuConfig { copy_engines: CopyEngines::Polled, compute_threads: 2, spin_ns: 0, ..small() });
+    let module = Module::load(&context, &IMAGE).unwrap();
+    let add = module.function("add").unwrap();
+    let bytes = 1 << 20;
+    let device = context.alloc_device(bytes).unwrap();
+    let block = Block { words: device.address(), operand: 1 }.bytes();
+    let tiles = (bytes / 4 / TILE_WORDS) as u32;
+    let graph = GraphExec::build(&context, &[KernelNode::tiles(&add, tiles, &block)]).unwrap();
+    let mut inwards = Stream::new(&context, 2).unwrap();
+    let mut exec = Stream::new(&context, 2).unwrap();
+    let mut host = context.alloc_host(bytes).unwrap();
+    for round in 0..20_u32 {
+        host.chunks_exact_mut(4).for_each(|word| word.copy_from_slice(&round.to_le_bytes()));
+        let place = context.alloc_device(bytes).unwrap();
+        inwards.copy_in(0, host, place, CopyPart::first(bytes)).unwrap();
+        exec.wait_for(&inwards).unwrap();
+        // SAFETY: the kernel's words lie in `device`, which this test keeps from other uses.
+        unsafe { exec.launch(1, &graph, None, Vec::new()) }.unwrap();
+        // Nobody copies, so the launch can't run however long the engine is awake.
+        for _ in 0..20 {
+            std::thread::yield_now();
+            assert!(!exec.check().unwrap());
+        }
+        let copied = clock::now_ns();
+        let Returned::CopyIn { from, .. } = finish_polled(&context, &mut inwards).leases else {
+            panic!("a copy in gives back a copy in")
+        };
+        let finished = finish(&mut exec);
+        assert!(finished.seen_ns > copied);
+        let HostSource::Lease(back) = from else { panic!("a lease gives back a lease") };
+        host = back;
+    }
+    let mut out = Stream::new(&context, 2).unwrap();
+    out.copy_out(0, device, host, CopyPart::first(bytes)).unwrap();
+    let Returned::CopyOut { to, .. } = finish_polled(&context, &mut out).leases else {
+        panic!("a copy out gives back a copy out")
+    };
+    assert!(to.chunks_exact(4).all(|word| word == 20_u32.to_le_bytes()));
+}

@@ -28,6 +28,12 @@ fn library() -> PathBuf {
     places.into_iter().find(|path| path.exists()).unwrap()
 }
 
+/// The driver in that library.
+fn open() -> Driver {
+    // SAFETY: the library is ours and keeps the contract of the driver interface.
+    unsafe { Driver::libcuda_at(&library()) }.unwrap()
+}
+
 fn finish(stream: &mut Stream) -> Returned {
     stream.synchronize().unwrap();
     let finished = stream.poll().unwrap();
@@ -37,7 +43,7 @@ fn finish(stream: &mut Stream) -> Returned {
 
 #[test]
 fn the_loaded_driver_copies_and_computes() {
-    let driver = Driver::libcuda_at(&library()).unwrap();
+    let driver = open();
     assert_eq!(driver.filling(), Filling::Libcuda);
     assert_eq!(driver.version().unwrap(), (13, 0));
     let devices = driver.devices().unwrap();
@@ -69,7 +75,7 @@ fn the_loaded_driver_copies_and_computes() {
 
 #[test]
 fn errors_of_the_loaded_driver_have_its_names_and_meanings() {
-    let driver = Driver::libcuda_at(&library()).unwrap();
+    let driver = open();
     let error = driver.context(7).unwrap_err();
     assert_eq!((error.call, error.code), ("cuDeviceGet", DriverCode::INVALID_DEVICE));
     assert_eq!(error.name, "CUDA_ERROR_INVALID_DEVICE");
@@ -78,7 +84,7 @@ fn errors_of_the_loaded_driver_have_its_names_and_meanings() {
 
 #[test]
 fn a_function_that_is_not_in_the_image_is_named() {
-    let driver = Driver::libcuda_at(&library()).unwrap();
+    let driver = open();
     let context = driver.context(0).unwrap();
     assert!(context.is_native());
     let module = Module::load(&context, &IMAGE).unwrap();
