@@ -3,6 +3,7 @@
 mod table;
 
 pub use table::{KERNELS, KernelEntry, entry};
+pub(crate) use table::for_each_kernel;
 
 use crate::params::Block;
 
