@@ -36,7 +36,8 @@ fn step(graph: &mut Graph, mut node: Node, n: usize) -> Result<(), ImportError> 
         return Ok(());
     }
     let shapes = shape::infer(graph, &node).map_err(|why| ImportError::at(&node, why))?;
-    // Operators with outputs that only training reads (means, masks) infer one shape for the first.
+    // Outputs beyond those with a shape are read in training only: means, masks.
+    node.outputs.truncate(shapes.len());
     for (&id, dims) in node.outputs.iter().zip(shapes) {
         if dims.contains(&0) {
             let why = Why::Shape { found: dims, wanted: "no dimension of 0" };
