@@ -2,8 +2,8 @@
 
 mod table;
 
-pub use table::{KERNELS, KernelEntry, entry};
 pub(crate) use table::for_each_kernel;
+pub use table::{KERNELS, KernelEntry, entry};
 
 use crate::params::Block;
 

@@ -10,3 +10,6 @@ pub mod launch;
 pub mod layout;
 pub mod operand;
 pub mod params;
+
+#[cfg(test)]
+mod tests;

@@ -24,16 +24,65 @@ fn side<'a>(memory: &Memory<'a>, operand: &Operand, first: usize, stride: u32, l
 #[inline(always)]
 fn row<S: Simd>(s: S, op: BinaryOp, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>) {
     match op {
-        BinaryOp::Add => zip(s, a, b, y, |a, b| s.add(a, b)),
-        BinaryOp::Sub => zip(s, a, b, y, |a, b| s.sub(a, b)),
-        BinaryOp::Mul => zip(s, a, b, y, |a, b| s.mul(a, b)),
-        BinaryOp::Div => zip(s, a, b, y, |a, b| s.div(a, b)),
-        BinaryOp::Min => zip(s, a, b, y, |a, b| s.min(a, b)),
-        BinaryOp::Max => zip(s, a, b, y, |a, b| s.max(a, b)),
-        BinaryOp::Pow => zip(s, a, b, y, |a, b| {
-            let (a, b) = (s.to_array(a), s.to_array(b));
-            s.from_array(&std::array::from_fn(|i| a[i].powf(b[i])))
-        }),
+        BinaryOp::Add => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.add(a, b),
+        ),
+        BinaryOp::Sub => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.sub(a, b),
+        ),
+        BinaryOp::Mul => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.mul(a, b),
+        ),
+        BinaryOp::Div => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.div(a, b),
+        ),
+        BinaryOp::Min => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.min(a, b),
+        ),
+        BinaryOp::Max => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.max(a, b),
+        ),
+        BinaryOp::Pow => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| {
+                let (a, b) = (s.to_array(a), s.to_array(b));
+                s.from_array(&std::array::from_fn(|i| a[i].powf(b[i])))
+            },
+        ),
     }
 }
 

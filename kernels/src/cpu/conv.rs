@@ -26,9 +26,8 @@ fn span<'a>(c: &Conv, tile: &Tile<'a>) -> ConvSpan<'a> {
     let block = |b: usize| first + b.min(blocks - 1);
     let out = |b: usize, whole: u32| (item * at(whole) + block(b)) * out_len;
     let target = |b: usize| memory.target(&c.y, out(b, c.y_blocks), out_len);
-    let residual = |b: usize| {
-        (c.residual_blocks > 0).then(|| memory.source(&c.residual, out(b, c.residual_blocks), out_len))
-    };
+    let residual =
+        |b: usize| (c.residual_blocks > 0).then(|| memory.source(&c.residual, out(b, c.residual_blocks), out_len));
     ConvSpan {
         x: memory.slice(&c.x, x_first, in_blocks * block_len),
         block_len,

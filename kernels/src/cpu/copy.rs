@@ -25,10 +25,7 @@ impl Cursor {
     /// `i` steps along dimension `d`.
     #[inline(always)]
     fn step(self, side: &CopySide, d: usize, i: usize) -> Cursor {
-        Cursor {
-            element: self.element + i * at(side.strides[d]),
-            channel: self.channel + i * at(side.channels[d]),
-        }
+        Cursor { element: self.element + i * at(side.strides[d]), channel: self.channel + i * at(side.channels[d]) }
     }
 
     #[inline(always)]

@@ -12,12 +12,38 @@ pub(crate) fn run<S: Simd>(s: S, p: &Softmax, tile: Tile<'_>) {
     for row in first..rows.min(first + Softmax::TILE_ROWS as usize) {
         let x = tile.memory.source(&p.x, row * len, len);
         let mut y = tile.memory.target(&p.y, row * len, len);
-        let lanes = fold(s, x, f32::NEG_INFINITY, f32::NEG_INFINITY, |a, b| s.max(a, b));
+        let lanes = fold(
+            s,
+            x,
+            f32::NEG_INFINITY,
+            f32::NEG_INFINITY,
+            #[inline(always)]
+            |a, b| s.max(a, b),
+        );
         let top = s.splat(lanes.into_iter().fold(f32::NEG_INFINITY, f32::max));
-        map(s, x, &mut y, |x| math::exp(s, s.sub(x, top)));
-        let sums = fold(s, y.itself(), 0.0, 0.0, |a, b| s.add(a, b));
+        map(
+            s,
+            x,
+            &mut y,
+            #[inline(always)]
+            |x| math::exp(s, s.sub(x, top)),
+        );
+        let sums = fold(
+            s,
+            y.itself(),
+            0.0,
+            0.0,
+            #[inline(always)]
+            |a, b| s.add(a, b),
+        );
         let scale = s.splat(1.0 / sums.into_iter().sum::<f32>());
         let e = y.itself();
-        map(s, e, &mut y, |x| s.mul(x, scale));
+        map(
+            s,
+            e,
+            &mut y,
+            #[inline(always)]
+            |x| s.mul(x, scale),
+        );
     }
 }

@@ -208,13 +208,23 @@ pub(crate) struct TargetGrid<'a> {
 impl<'a> Memory<'a> {
     /// `rows` rows of `len` elements, `stride` apart, from element `first` on.
     #[inline(always)]
-    pub(crate) fn source_grid(&self, operand: &Operand, first: usize, [rows, stride, len]: [usize; 3]) -> SourceGrid<'a> {
+    pub(crate) fn source_grid(
+        &self,
+        operand: &Operand,
+        first: usize,
+        [rows, stride, len]: [usize; 3],
+    ) -> SourceGrid<'a> {
         SourceGrid { start: self.address(operand, 0, 0, first), rows, stride, len, launch: PhantomData }
     }
 
     /// `rows` rows of `len` elements, `stride` apart, from element `first` on, to be written.
     #[inline(always)]
-    pub(crate) fn target_grid(&self, operand: &Operand, first: usize, [rows, stride, len]: [usize; 3]) -> TargetGrid<'a> {
+    pub(crate) fn target_grid(
+        &self,
+        operand: &Operand,
+        first: usize,
+        [rows, stride, len]: [usize; 3],
+    ) -> TargetGrid<'a> {
         TargetGrid { start: self.address(operand, 0, 0, first), rows, stride, len, launch: PhantomData }
     }
 }

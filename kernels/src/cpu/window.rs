@@ -60,7 +60,8 @@ impl Sliding {
     pub(crate) fn places(&mut self, first: usize, wide: usize) -> Places<'_> {
         let w = &self.window;
         let (oy, ox) = (first / self.out_w, first % self.out_w);
-        let (top, left) = ((oy * at(w.stride_h)).wrapping_sub(at(w.pad_top)), (ox * at(w.stride_w)).wrapping_sub(at(w.pad_left)));
+        let (top, left) =
+            ((oy * at(w.stride_h)).wrapping_sub(at(w.pad_top)), (ox * at(w.stride_w)).wrapping_sub(at(w.pad_left)));
         let [in_h, in_w] = self.input;
         let bottom = top.wrapping_add(at((w.kernel_h - 1) * w.dilation_h));
         let right = left.wrapping_add((wide - 1) * at(w.stride_w) + at((w.kernel_w - 1) * w.dilation_w));

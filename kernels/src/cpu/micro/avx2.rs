@@ -99,23 +99,23 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn exp2(self, a: Self::V) -> Self::V {
-        let half = |x: __m256| {
-            // SAFETY: the token says that the instructions are there.
-            unsafe {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-            }
-        };
-        [half(a[0]), half(a[1])]
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            let bias = _mm256_set1_epi32(127);
+            let low = _mm256_add_epi32(_mm256_cvtps_epi32(a[0]), bias);
+            let high = _mm256_add_epi32(_mm256_cvtps_epi32(a[1]), bias);
+            [_mm256_castsi256_ps(_mm256_slli_epi32::<23>(low)), _mm256_castsi256_ps(_mm256_slli_epi32::<23>(high))]
+        }
     }
 
     #[inline(always)]
     fn select_less(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
-        let half = |i: usize| {
-            // SAFETY: the token says that the instructions are there.
-            unsafe { _mm256_blendv_ps(y[i], x[i], _mm256_cmp_ps::<_CMP_LT_OQ>(a[i], b[i])) }
-        };
-        [half(0), half(1)]
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            let low = _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0]);
+            let high = _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1]);
+            [_mm256_blendv_ps(y[0], x[0], low), _mm256_blendv_ps(y[1], x[1], high)]
+        }
     }
 
     #[inline(always)]

@@ -59,23 +59,28 @@ impl Places<'_> {
     /// Where `P` pixels read in the channel block `x` for one tap: 16 elements each.
     #[inline(always)]
     fn of_tap<const P: usize>(&self, x: &[f32], tap: usize) -> [*const f32; P] {
+        let mut places = [ZEROS.as_ptr(); P];
         match *self {
             Places::Inside { first, step, taps } => {
                 let first = first + taps[tap] as usize;
                 assert!(first + (P - 1) * step + LANES <= x.len(), "a group inside the image");
-                let start = x.as_ptr().wrapping_add(first);
-                std::array::from_fn(|p| start.wrapping_add(p * step))
+                for (p, place) in places.iter_mut().enumerate() {
+                    *place = x.as_ptr().wrapping_add(first + p * step);
+                }
             }
             Places::Listed(taps) => {
                 let row = &taps[tap];
                 let last = x.len() - LANES;
-                // One comparison finds the padding and makes sure of the rest.
-                std::array::from_fn(|p| match row[p].0 as usize {
-                    place if place <= last => x.as_ptr().wrapping_add(place),
-                    _ => ZEROS.as_ptr(),
-                })
+                for (p, place) in places.iter_mut().enumerate() {
+                    // One comparison finds the padding and makes sure of the rest.
+                    let at = row[p].0 as usize;
+                    if at <= last {
+                        *place = x.as_ptr().wrapping_add(at);
+                    }
+                }
             }
         }
+        places
     }
 }
 
@@ -92,13 +97,16 @@ unsafe fn chain<S: Simd, const B: usize, const P: usize>(
     k: usize,
 ) {
     for i in 0..k {
-        // SAFETY: `16 k` elements of each `w` are readable, says the caller.
-        let w: [S::V; B] = std::array::from_fn(|b| unsafe { s.load(w[b].add(i * LANES)) });
+        let mut row = [s.splat(0.0); B];
+        for b in 0..B {
+            // SAFETY: `16 k` elements of each `w` are readable, says the caller.
+            row[b] = unsafe { s.load(w[b].add(i * LANES)) };
+        }
         for p in 0..P {
             // SAFETY: `k` elements of each `x` are readable, says the caller.
             let x = s.splat(unsafe { *x[p].add(i) });
             for b in 0..B {
-                sum[b][p] = s.fma(x, w[b], sum[b][p]);
+                sum[b][p] = s.fma(x, row[b], sum[b][p]);
             }
         }
     }
@@ -154,14 +162,16 @@ impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
     #[inline(always)]
     fn run<const B: usize, const P: usize>(&mut self, s: S) {
         let span = &mut *self.span;
-        let blocks: [usize; B] = std::array::from_fn(|b| self.first_block + b);
-        let bias = blocks.map(|b| s.from_array(span.bias[b].first_chunk().unwrap_or(&ZEROS)));
-        let mut sum: [[S::V; P]; B] = std::array::from_fn(|b| [bias[b]; P]);
         let taps = self.places.taps();
-        for &b in &blocks {
-            assert!(span.weights[b].len() == span.channels * taps * LANES, "a row of weights");
+        let mut sum = [[s.splat(0.0); P]; B];
+        let mut w = [ZEROS.as_ptr(); B];
+        for b in 0..B {
+            let (bias, weights) = (span.bias[self.first_block + b], span.weights[self.first_block + b]);
+            assert!(weights.len() == span.channels * taps * LANES && bias.len() == LANES, "a row of weights, a bias");
+            // SAFETY: asserted.
+            sum[b] = [unsafe { s.load(bias.as_ptr()) }; P];
+            w[b] = weights.as_ptr();
         }
-        let mut w = blocks.map(|b| span.weights[b].as_ptr());
         let mut left = span.channels;
         for x in span.x.chunks_exact(span.block_len) {
             let k = left.min(LANES);
@@ -169,29 +179,30 @@ impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
                 let x = self.places.of_tap::<P>(x, tap);
                 // SAFETY: `of_tap` gives 16 elements each. The rows of weights hold 16 elements for
                 // each channel and tap (asserted), and `k` over all blocks sums to the channels.
-                unsafe {
-                    if k == LANES { chain(s, &mut sum, x, w, LANES) } else { chain(s, &mut sum, x, w, k) }
+                unsafe { if k == LANES { chain(s, &mut sum, x, w, LANES) } else { chain(s, &mut sum, x, w, k) } }
+                for w in &mut w {
+                    *w = w.wrapping_add(k * LANES);
                 }
-                w = w.map(|w| w.wrapping_add(k * LANES));
             }
             left -= k;
         }
         let (low, high) = (s.splat(span.clamp.low), s.splat(span.clamp.high));
-        for (sum, &b) in sum.iter().zip(&blocks) {
-            let y = &mut span.y[b];
+        for b in 0..B {
+            let y = &mut span.y[self.first_block + b];
             assert!((self.first + self.pixels) * LANES <= y.len(), "pixels within the output");
-            for (p, &sum) in sum.iter().enumerate().take(self.pixels) {
+            for p in 0..P {
+                if p >= self.pixels {
+                    break;
+                }
                 let at = (self.first + p) * LANES;
-                let sum = match &span.residual[b] {
-                    None => sum,
-                    Some(r) => {
-                        assert!(at + LANES <= r.len(), "pixels within the residual");
-                        // SAFETY: asserted.
-                        s.add(sum, unsafe { s.load(r.as_ptr().add(at)) })
-                    }
-                };
+                let mut out = sum[b][p];
+                if let Some(r) = &span.residual[self.first_block + b] {
+                    assert!(at + LANES <= r.len(), "pixels within the residual");
+                    // SAFETY: asserted.
+                    out = s.add(out, unsafe { s.load(r.as_ptr().add(at)) });
+                }
                 // SAFETY: asserted above.
-                unsafe { s.store(s.min(high, s.max(low, sum)), y.as_ptr().add(at)) };
+                unsafe { s.store(s.min(high, s.max(low, out)), y.as_ptr().add(at)) };
             }
         }
     }
@@ -224,9 +235,10 @@ pub(crate) fn depthwise_group<S: Simd>(
 impl<S: Simd> Group<S> for DepthwiseGroup<'_, '_> {
     #[inline(always)]
     fn run<const B: usize, const P: usize>(&mut self, s: S) {
-        let mut sum = [s.from_array(self.bias.first_chunk().unwrap_or(&ZEROS)); P];
         let taps = self.places.taps();
-        assert!(self.weights.len() == taps * LANES, "a row of weights");
+        assert!(self.weights.len() == taps * LANES && self.bias.len() == LANES, "a row of weights, a bias");
+        // SAFETY: asserted.
+        let mut sum = [unsafe { s.load(self.bias.as_ptr()) }; P];
         for tap in 0..taps {
             // SAFETY: asserted.
             let w = unsafe { s.load(self.weights.as_ptr().add(tap * LANES)) };
@@ -237,9 +249,12 @@ impl<S: Simd> Group<S> for DepthwiseGroup<'_, '_> {
             }
         }
         let (low, high) = (s.splat(self.clamp.low), s.splat(self.clamp.high));
-        for (p, &sum) in sum.iter().enumerate().take(self.y.len() / LANES) {
+        for p in 0..P {
+            if p >= self.y.len() / LANES {
+                break;
+            }
             // SAFETY: pixel `p` lies within `y`.
-            unsafe { s.store(s.min(high, s.max(low, sum)), self.y.as_ptr().add(p * LANES)) };
+            unsafe { s.store(s.min(high, s.max(low, sum[p])), self.y.as_ptr().add(p * LANES)) };
         }
     }
 }
@@ -291,44 +306,55 @@ impl<S: Simd> Group<S> for GemmGroup<'_, '_> {
     #[inline(always)]
     fn run<const B: usize, const P: usize>(&mut self, s: S) {
         let span = &mut *self.span;
-        let blocks: [usize; B] = std::array::from_fn(|b| self.first_block + b);
-        let bias = blocks.map(|b| s.from_array(span.bias[b].first_chunk().unwrap_or(&ZEROS)));
-        let mut sum: [[S::V; P]; B] = std::array::from_fn(|b| [bias[b]; P]);
-        for &b in &blocks {
-            assert!(span.panels[b].len() == span.k * LANES, "a panel of weights");
-        }
         let last = self.rows.min(P) - 1;
-        let x: [*const f32; P] = std::array::from_fn(|p| {
+        let mut sum = [[s.splat(0.0); P]; B];
+        let mut w = [ZEROS.as_ptr(); B];
+        for b in 0..B {
+            let (bias, panel) = (span.bias[self.first_block + b], span.panels[self.first_block + b]);
+            assert!(panel.len() == span.k * LANES && bias.len() == LANES, "a panel of weights, a bias");
+            // SAFETY: asserted.
+            sum[b] = [unsafe { s.load(bias.as_ptr()) }; P];
+            w[b] = panel.as_ptr();
+        }
+        let mut x = [ZEROS.as_ptr(); P];
+        for (p, x) in x.iter_mut().enumerate() {
             let row = span.x.row(self.first + p.min(last));
             assert!(row.len() == span.k, "a row of the left side");
-            row.as_ptr()
-        });
+            *x = row.as_ptr();
+        }
         // SAFETY: rows of `k` and panels of `16 k` elements, asserted.
-        unsafe { chain(s, &mut sum, x, blocks.map(|b| span.panels[b].as_ptr()), span.k) };
-        let (low, high) = (s.splat(span.clamp.low), s.splat(span.clamp.high));
-        let scale = s.splat(span.scale);
-        for (sum, &b) in sum.iter().zip(&blocks) {
-            for (p, &sum) in sum.iter().enumerate().take(last + 1) {
-                let mut sum = s.mul(sum, scale);
-                let mut y = span.y.row(self.first + p);
-                let (at, width) = (b * LANES, (y.len() - b * LANES).min(LANES));
-                let mut lanes = [0.0; LANES];
-                if let Some(residual) = &span.residual {
-                    let residual = residual.row(self.first + p);
-                    for (j, lane) in lanes[..width].iter_mut().enumerate() {
-                        *lane = residual.get(at + j);
-                    }
-                    sum = s.add(sum, s.from_array(&lanes));
-                }
-                let sum = s.min(high, s.max(low, sum));
-                let mut y = y.part(at, width);
-                if width == LANES {
-                    // SAFETY: the part has 16 elements.
-                    unsafe { s.store(sum, y.as_ptr()) };
-                } else {
-                    y.as_mut().copy_from_slice(&s.to_array(sum)[..width]);
+        unsafe { chain(s, &mut sum, x, w, span.k) };
+        for b in 0..B {
+            for p in 0..P {
+                if p <= last {
+                    store_columns(s, span, [self.first + p, self.first_block + b], sum[b][p]);
                 }
             }
         }
+    }
+}
+
+/// Scales, adds, clamps and writes one row's part of a panel.
+#[inline(always)]
+fn store_columns<S: Simd>(s: S, span: &mut GemmSpan<'_>, [row, block]: [usize; 2], sum: S::V) {
+    let mut y = span.y.row(row);
+    let first = block * LANES;
+    let width = (y.len() - first).min(LANES);
+    let mut y = y.part(first, width);
+    let mut sum = s.mul(sum, s.splat(span.scale));
+    if let Some(residual) = &span.residual {
+        let residual = residual.row(row);
+        let mut lanes = [0.0; LANES];
+        for (j, lane) in lanes[..width].iter_mut().enumerate() {
+            *lane = residual.get(first + j);
+        }
+        sum = s.add(sum, s.from_array(&lanes));
+    }
+    let sum = s.min(s.splat(span.clamp.high), s.max(s.splat(span.clamp.low), sum));
+    if width == LANES {
+        // SAFETY: the part has 16 elements.
+        unsafe { s.store(sum, y.as_ptr()) };
+    } else {
+        y.as_mut().copy_from_slice(&s.to_array(sum)[..width]);
     }
 }

@@ -28,6 +28,15 @@ fn load<S: Simd>(s: S, x: &Source<'_>, i: usize, filler: f32) -> S::V {
     s.from_array(&lanes)
 }
 
+/// 16 elements of one side of [`zip`] from `i` on.
+#[inline(always)]
+fn side<S: Simd>(s: S, x: &Lanes<'_>, i: usize) -> S::V {
+    match x {
+        Lanes::Each(x) => load(s, x, i, 1.0),
+        Lanes::One(x) => s.splat(*x),
+    }
+}
+
 /// Writes 16 elements from `i` on, or those that there are.
 #[inline(always)]
 fn store<S: Simd>(s: S, v: S::V, y: &mut Target<'_>, i: usize) {
@@ -53,24 +62,14 @@ pub(crate) fn map<S: Simd>(s: S, x: Source<'_>, y: &mut Target<'_>, f: impl Fn(S
 
 /// `y[i] = f(a[i], b[i])`; `a` or `b` may be `y`.
 #[inline(always)]
-pub(crate) fn zip<S: Simd>(
-    s: S,
-    a: Lanes<'_>,
-    b: Lanes<'_>,
-    y: &mut Target<'_>,
-    f: impl Fn(S::V, S::V) -> S::V,
-) {
-    let side = |x: &Lanes<'_>, i| match x {
-        Lanes::Each(x) => load(s, x, i, 1.0),
-        Lanes::One(x) => s.splat(*x),
-    };
+pub(crate) fn zip<S: Simd>(s: S, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>, f: impl Fn(S::V, S::V) -> S::V) {
     for x in [&a, &b] {
         if let Lanes::Each(x) = x {
             assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
         }
     }
     for i in (0..y.len()).step_by(LANES) {
-        let v = f(side(&a, i), side(&b, i));
+        let v = f(side(s, &a, i), side(s, &b, i));
         store(s, v, y, i);
     }
 }

@@ -21,11 +21,8 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // ln 2 in two parts, the first with few bits so that its product is exact.
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
-    let p = polynomial(
-        s,
-        r,
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0],
-    );
+    let p =
+        polynomial(s, r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0]);
     // Two factors, since 2^n alone leaves the range of normal numbers before the result does.
     let half = s.round(s.mul(n, s.splat(0.5)));
     s.mul(s.mul(p, s.exp2(half)), s.exp2(s.sub(n, half)))
@@ -47,11 +44,7 @@ fn abs<S: Simd>(s: S, x: S::V) -> S::V {
 #[inline(always)]
 fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let square = s.mul(x, x);
-    let near = polynomial(
-        s,
-        square,
-        [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1],
-    );
+    let near = polynomial(s, square, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1]);
     let near = s.fma(s.mul(near, square), x, x);
     let e = exp(s, s.add(x, x));
     let far = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
@@ -85,25 +78,73 @@ pub(crate) fn with_activation<S: Simd>(s: S, activation: &Activation, apply: imp
         unreachable!("a checked block names an activation")
     };
     match kind {
-        None => apply.with(|x| x),
-        Relu => apply.with(|x| s.max(zero, x)),
-        Clip => apply.with(|x| s.min(b, s.max(a, x))),
-        HardSigmoid => apply.with(|x| hard_sigmoid(s, x, a, b)),
-        HardSwish => apply.with(|x| s.mul(x, hard_sigmoid(s, x, a, b))),
-        Sigmoid => apply.with(|x| sigmoid(s, x)),
-        Swish => apply.with(|x| s.mul(x, sigmoid(s, s.mul(a, x)))),
-        LeakyRelu => apply.with(|x| s.select_less(x, zero, s.mul(a, x), x)),
-        Tanh => apply.with(|x| tanh(s, x)),
-        Gelu => apply.with(|x| {
-            let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
-            s.mul(s.mul(s.splat(0.5), x), s.add(one, e))
-        }),
-        Erf => apply.with(|x| erf(s, x)),
-        Exp => apply.with(|x| exp(s, x)),
-        Sqrt => apply.with(|x| s.sqrt(x)),
-        Reciprocal => apply.with(|x| s.div(one, x)),
-        Abs => apply.with(|x| abs(s, x)),
-        Affine => apply.with(|x| s.fma(a, x, b)),
+        None => apply.with(
+            #[inline(always)]
+            |x| x,
+        ),
+        Relu => apply.with(
+            #[inline(always)]
+            |x| s.max(zero, x),
+        ),
+        Clip => apply.with(
+            #[inline(always)]
+            |x| s.min(b, s.max(a, x)),
+        ),
+        HardSigmoid => apply.with(
+            #[inline(always)]
+            |x| hard_sigmoid(s, x, a, b),
+        ),
+        HardSwish => apply.with(
+            #[inline(always)]
+            |x| s.mul(x, hard_sigmoid(s, x, a, b)),
+        ),
+        Sigmoid => apply.with(
+            #[inline(always)]
+            |x| sigmoid(s, x),
+        ),
+        Swish => apply.with(
+            #[inline(always)]
+            |x| s.mul(x, sigmoid(s, s.mul(a, x))),
+        ),
+        LeakyRelu => apply.with(
+            #[inline(always)]
+            |x| s.select_less(x, zero, s.mul(a, x), x),
+        ),
+        Tanh => apply.with(
+            #[inline(always)]
+            |x| tanh(s, x),
+        ),
+        Gelu => apply.with(
+            #[inline(always)]
+            |x| {
+                let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+                s.mul(s.mul(s.splat(0.5), x), s.add(one, e))
+            },
+        ),
+        Erf => apply.with(
+            #[inline(always)]
+            |x| erf(s, x),
+        ),
+        Exp => apply.with(
+            #[inline(always)]
+            |x| exp(s, x),
+        ),
+        Sqrt => apply.with(
+            #[inline(always)]
+            |x| s.sqrt(x),
+        ),
+        Reciprocal => apply.with(
+            #[inline(always)]
+            |x| s.div(one, x),
+        ),
+        Abs => apply.with(
+            #[inline(always)]
+            |x| abs(s, x),
+        ),
+        Affine => apply.with(
+            #[inline(always)]
+            |x| s.fma(a, x, b),
+        ),
     }
 }
 

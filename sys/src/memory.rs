@@ -1,0 +1,10 @@
+//! Host memory: mapped, touched and locked at start, and the leases that divide it.
+
+mod lease;
+mod mapping;
+
+pub(crate) use lease::HostRegion;
+pub use lease::{HostLease, HostSource, LeaseError, SharedLease};
+pub use mapping::{LockState, MapOptions, MemoryError, PAGE_BYTES, Pages};
+
+pub(crate) use mapping::Mapping;
