@@ -3,6 +3,8 @@
 
 mod cmd;
 mod import;
+mod npy;
+mod solo;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -20,11 +22,13 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Import(cmd::import::ImportArgs),
+    Run(cmd::run::RunArgs),
 }
 
 fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Command::Import(args) => cmd::import::run(args).map_err(Into::into),
+        Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
