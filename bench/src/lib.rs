@@ -1,2 +1,7 @@
-//! Measurement.
+//! Measurement: arrivals, the load generator, reference rules, latency summaries.
 #![forbid(unsafe_code)]
+
+pub mod arrivals;
+pub mod reference;
+pub mod seeded;
+pub mod summary;

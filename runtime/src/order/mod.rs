@@ -1,6 +1,7 @@
 //! What controller and worker say to each other: the shared vocabulary, free of any encoding.
 
 pub mod action;
+pub mod record;
 pub mod reject;
 pub mod result;
 pub mod status;
