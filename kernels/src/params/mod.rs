@@ -49,9 +49,9 @@ pub use shape::{Access, BlockError, MAX_ELEMENTS, Region};
 pub use softmax::Softmax;
 pub use transfer::{Enter, Leave};
 pub use unary::Unary;
-pub use window::Window;
+pub use window::{MAX_TAPS, Window};
 
-pub(crate) use shape::{blocked_region, extent, vector_region};
+pub(crate) use shape::{blocked_region, extent, rows_region, vector_region, weights_region};
 
 /// Lanes of one channel block, and columns of one panel of packed weights.
 pub const LANES: u32 = 16;
