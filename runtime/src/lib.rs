@@ -9,5 +9,6 @@
 pub mod base;
 pub mod order;
 pub mod package;
+pub mod sim;
 pub mod wire;
 pub mod worker;
