@@ -7,8 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod client;
+pub mod controller;
+pub mod gateway;
 pub mod order;
 pub mod package;
+pub mod profile;
+pub mod scheduler;
 pub mod sim;
 pub mod wire;
 pub mod worker;
