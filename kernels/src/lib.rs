@@ -1,8 +1,10 @@
 //! Kernels of Clockwork, the parameter blocks that every target shares, and the check that makes
 //! launching them safe.
 //!
-//! A [`launch::Launch`] is a kernel, a grid and a parameter block. A block names memory by
+//! A [`launch::Launch`] is a kernel and a parameter block. A block names memory by
 //! [`operand::Operand`] only; the [`operand::Binding`] of one INFER turns operands into addresses.
 
 pub mod launch;
+pub mod layout;
 pub mod operand;
+pub mod params;

@@ -10,6 +10,7 @@ pub mod base;
 pub mod client;
 pub mod controller;
 pub mod gateway;
+pub mod host;
 pub mod order;
 pub mod package;
 pub mod profile;

@@ -49,6 +49,23 @@ pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 /// Longest model name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 64;
 
+/// Launches of one plan.
+pub const MAX_LAUNCHES: usize = 4096;
+/// Plans of one package: every batch size in every shape variant.
+pub const MAX_PLANS: usize = MAX_SHAPES * BATCH_SIZES.len();
+/// Longest parameter block of a launch, in bytes.
+pub const MAX_BLOCK_BYTES: usize = 1024;
+/// Longest name of an input or output tensor, in bytes of UTF-8.
+pub const MAX_TENSOR_NAME_BYTES: usize = 256;
+/// Longest input or output area of one slot, in bytes.
+pub const MAX_AREA_BYTES: u32 = 64 << 20;
+/// Longest plans section of a package, in bytes.
+pub const MAX_PLANS_BYTES: usize = 64 << 20;
+/// Longest card of a package, in bytes.
+pub const MAX_CARD_BYTES: usize = 1 << 20;
+/// Smallest and largest page that a package may be made for, in bytes.
+pub const PAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = CHECKSUM_BLOCK_BYTES..=64 << 20;
+
 /// Longest SLO that a client may ask for.
 pub const MAX_SLO: Nanos = Nanos::seconds(600);
 /// Time kept free before each deadline for what no stage accounts for.

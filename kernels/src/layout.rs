@@ -1,0 +1,129 @@
+//! From the layouts of ONNX to those that kernels read: what import writes into pages.
+
+use crate::params::{LANES, blocks_of};
+
+/// A packed tensor: equal rows, which an [`Operand`](crate::operand::Operand) can split over pages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packed {
+    /// Rows.
+    pub rows: u32,
+    /// Bytes of one row.
+    pub row_bytes: u32,
+    /// All rows, one after the other.
+    pub data: Vec<f32>,
+}
+
+const BLOCK: usize = LANES as usize;
+
+fn packed(rows: u32, data: Vec<f32>) -> Packed {
+    let row_bytes = (data.len() / rows as usize) as u64 * 4;
+    assert!(row_bytes <= u64::from(u32::MAX), "a row of {row_bytes} bytes fits no page");
+    Packed { rows, row_bytes: row_bytes as u32, data }
+}
+
+/// Weights of [`Conv`](crate::params::Conv) from ONNX's `[out][in of a group][taps]`.
+///
+/// Row: one block of 16 output channels, `[in block][tap][in lane][16 out]`; the last input block
+/// has only as many lanes as there are channels left. Output lanes beyond `out` are 0.
+///
+/// # Panics
+/// If `weights` has not `out * input * taps` elements, or one of them is 0.
+pub fn conv(weights: &[f32], out: u32, input: u32, taps: u32) -> Packed {
+    let (o_all, i_all, taps) = (out as usize, input as usize, taps as usize);
+    assert!(weights.len() == o_all * i_all * taps && !weights.is_empty(), "weights are [out][in][taps]");
+    let rows = blocks_of(out);
+    let mut data = Vec::with_capacity(rows as usize * i_all * taps * BLOCK);
+    for first_out in (0..o_all).step_by(BLOCK) {
+        for first_in in (0..i_all).step_by(BLOCK) {
+            for tap in 0..taps {
+                for i in first_in..i_all.min(first_in + BLOCK) {
+                    for o in first_out..first_out + BLOCK {
+                        data.push(if o < o_all { weights[(o * i_all + i) * taps + tap] } else { 0.0 });
+                    }
+                }
+            }
+        }
+    }
+    packed(rows, data)
+}
+
+/// Weights of [`Depthwise`](crate::params::Depthwise) from ONNX's `[channels][1][taps]`.
+///
+/// Row: one block of 16 channels, `[tap][16]`. Lanes beyond `channels` are 0.
+///
+/// # Panics
+/// If `weights` has not `channels * taps` elements, or one of them is 0.
+pub fn depthwise(weights: &[f32], channels: u32, taps: u32) -> Packed {
+    let (all, taps) = (channels as usize, taps as usize);
+    assert!(weights.len() == all * taps && !weights.is_empty(), "weights are [channels][1][taps]");
+    let rows = blocks_of(channels);
+    let mut data = Vec::with_capacity(rows as usize * taps * BLOCK);
+    for first in (0..all).step_by(BLOCK) {
+        for tap in 0..taps {
+            for c in first..first + BLOCK {
+                data.push(if c < all { weights[c * taps + tap] } else { 0.0 });
+            }
+        }
+    }
+    packed(rows, data)
+}
+
+/// Weights of [`Gemm`](crate::params::Gemm) from `[k][n]`, or from `[n][k]` if `transposed`.
+///
+/// Row: one panel of 16 columns, `[k][16]`. Columns beyond `n` are 0.
+///
+/// # Panics
+/// If `weights` has not `k * n` elements, or one of them is 0.
+pub fn gemm(weights: &[f32], k: u32, n: u32, transposed: bool) -> Packed {
+    let (k_all, n_all) = (k as usize, n as usize);
+    assert!(weights.len() == k_all * n_all && !weights.is_empty(), "weights are [k][n]");
+    let rows = blocks_of(n);
+    let mut data = Vec::with_capacity(rows as usize * k_all * BLOCK);
+    for first in (0..n_all).step_by(BLOCK) {
+        for row in 0..k_all {
+            for column in first..first + BLOCK {
+                data.push(match (column < n_all, transposed) {
+                    (false, _) => 0.0,
+                    (true, false) => weights[row * n_all + column],
+                    (true, true) => weights[column * k_all + row],
+                });
+            }
+        }
+    }
+    packed(rows, data)
+}
+
+/// A bias, `gamma`, `beta` or per-channel vector: one row, padded with 0 to whole blocks of 16.
+///
+/// # Panics
+/// If `values` is empty.
+pub fn vector(values: &[f32]) -> Packed {
+    let mut data = values.to_vec();
+    data.resize(values.len().next_multiple_of(BLOCK), 0.0);
+    packed(1, data)
+}
+
+/// A row-major constant of any shape: one row, padded with 0 to whole blocks of 16.
+/// Offsets into it ([`Binary`](crate::params::Binary), [`Copy`](crate::params::Copy)) are those of the source.
+///
+/// # Panics
+/// If `values` is empty.
+pub fn constant(values: &[f32]) -> Packed {
+    vector(values)
+}
+
+/// A constant image `[n][channels][hw]` in the blocked layout, one row, padding lanes 0.
+///
+/// # Panics
+/// If `values` has not `n * channels * hw` elements, or one of them is 0.
+pub fn blocked(values: &[f32], n: u32, channels: u32, hw: u32) -> Packed {
+    let (c_all, hw) = (channels as usize, hw as usize);
+    assert!(values.len() == n as usize * c_all * hw && !values.is_empty(), "values are [n][channels][hw]");
+    let blocks = blocks_of(channels) as usize;
+    let mut data = vec![0.0; n as usize * blocks * hw * BLOCK];
+    for (i, &value) in values.iter().enumerate() {
+        let (item, c, place) = (i / (c_all * hw), i / hw % c_all, i % hw);
+        data[((item * blocks + c / BLOCK) * hw + place) * BLOCK + c % BLOCK] = value;
+    }
+    packed(1, data)
+}
