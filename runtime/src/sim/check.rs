@@ -131,6 +131,15 @@ pub enum Violation {
 struct Held {
     earliest: Nanos,
     latest: Nanos,
+    kind: Kind,
+}
+
+/// What matters of an action's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Fetch,
+    OtherTransfer,
+    Infer,
 }
 
 /// What the controller expected of an INFER, in controller time.
@@ -153,6 +162,8 @@ pub(super) struct Checker {
     out: BTreeMap<(WorkerId, u64), RequestId>,
     /// Actions at the workers.
     held: BTreeMap<(WorkerId, ActionId), Held>,
+    /// How many of them are not INFERs.
+    transfers: usize,
     /// INFERs that are not answered.
     expected: BTreeMap<ActionId, Expected>,
 }
@@ -238,13 +249,20 @@ impl Checker {
     /// A worker takes an action; its window is in the worker's time.
     pub(super) fn delivered(&mut self, worker: WorkerId, action: &Action) {
         let (earliest, latest) = (action.window.earliest, action.window.latest);
-        self.held.insert((worker, action.id), Held { earliest, latest });
+        let kind = match action.kind {
+            ActionKind::Fetch => Kind::Fetch,
+            ActionKind::Infer { .. } => Kind::Infer,
+            _ => Kind::OtherTransfer,
+        };
+        self.transfers += usize::from(kind != Kind::Infer);
+        self.held.insert((worker, action.id), Held { earliest, latest, kind });
     }
 
     /// A worker answers an action.
     pub(super) fn answered_action(&mut self, worker: WorkerId, result: &ActionResult) -> Result<(), Violation> {
         let action = result.action;
         let held = self.held.remove(&(worker, action)).ok_or(Violation::AnsweredTwice { worker, action })?;
+        self.transfers -= usize::from(held.kind != Kind::Infer);
         let began = result.stages.exec.begin;
         if began != Nanos::ZERO && !(held.earliest..=held.latest).contains(&began) {
             return Err(Violation::OutsideWindow { action, began, earliest: held.earliest, latest: held.latest });
@@ -260,6 +278,17 @@ impl Checker {
     /// A worker's process ended.
     pub(super) fn crashed(&mut self, worker: WorkerId) {
         self.held.retain(|&(whose, _), _| whose != worker);
+        self.transfers = self.held.values().filter(|held| held.kind != Kind::Infer).count();
+    }
+
+    /// Whether a worker's action is a FETCH.
+    pub(super) fn is_fetch(&self, worker: WorkerId, action: ActionId) -> bool {
+        self.held.get(&(worker, action)).is_some_and(|held| held.kind == Kind::Fetch)
+    }
+
+    /// Actions other than INFERs that workers hold.
+    pub(super) fn transfers(&self) -> usize {
+        self.transfers
     }
 
     /// Slots that are out.
