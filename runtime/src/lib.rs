@@ -11,6 +11,7 @@ pub mod client;
 pub mod controller;
 pub mod gateway;
 pub mod host;
+pub mod net;
 pub mod order;
 pub mod package;
 pub mod profile;
