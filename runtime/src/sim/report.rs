@@ -27,13 +27,7 @@ impl Percentiles {
             let place = (durations.len() * thousandths).div_ceil(1_000).max(1) - 1;
             durations.get(place).map_or(0, |duration| duration.0)
         };
-        Percentiles {
-            count: durations.len() as u64,
-            p50: rank(500),
-            p99: rank(990),
-            p999: rank(999),
-            max: rank(1_000),
-        }
+        Percentiles { count: durations.len() as u64, p50: rank(500), p99: rank(990), p999: rank(999), max: rank(1_000) }
     }
 }
 

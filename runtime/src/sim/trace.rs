@@ -72,9 +72,7 @@ const FIELDS: usize = 8;
 fn encode(at: Nanos, event: &Event) -> ([u8; FIELDS * 8], usize) {
     let fields: &[u64] = &match *event {
         Event::Asked { request, model, deadline } => [1, request.to_bits(), model.0, deadline.0, 0, 0, 0],
-        Event::Placed { request, worker, slot } => {
-            [2, request.to_bits(), u64::from(worker.0), slot.to_bits(), 0, 0, 0]
-        }
+        Event::Placed { request, worker, slot } => [2, request.to_bits(), u64::from(worker.0), slot.to_bits(), 0, 0, 0],
         Event::InputArrived { request, slot } => [3, request.to_bits(), slot.to_bits(), 0, 0, 0, 0],
         Event::ActionSent { action, verb, worker, model, earliest, latest } => {
             [4, action.0, verb as u64, u64::from(worker.0), model.0, earliest.0, latest.0]

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use super::World;
 use super::happening::{Connection, Happening, Machine};
 use crate::base::{Nanos, RequestId, SlotId, WorkerId};
-use crate::gateway::{Answer, ClientId, Core, Event, InputHead, Outbox, Output, Request};
+use crate::gateway::{Answer, ClientId, Core, Event, Outbox, Output, Request};
 use crate::order::record::{End, Event as Step};
 use crate::order::{Span, Stages};
-use crate::package::TensorType;
 use crate::scheduler::{self, Ask};
 use crate::sim::check::Violation;
 use crate::sim::clock::Clock;
@@ -39,7 +38,8 @@ pub(super) struct Call {
     sent_at: Nanos,
     /// On the gateway's clock, once it arrived there.
     deadline: Nanos,
-    answered: bool,
+    /// Its name at the gateway, once it holds a place there.
+    request: Option<RequestId>,
 }
 
 /// All clients.
@@ -81,7 +81,7 @@ impl World {
         let number = self.clients.next;
         self.clients.next += 1;
         let gateway = usize::try_from(number).unwrap_or(0) % self.gateways.len();
-        let call = Call { model, gateway, sending, sent_at: now, deadline: Nanos::MAX, answered: false };
+        let call = Call { model, gateway, sending, sent_at: now, deadline: Nanos::MAX, request: None };
         self.clients.calls.insert(number, call);
         self.check.sent(number, now);
         let bytes = self.config.models[usize::from(model)].input_bytes;
@@ -103,13 +103,11 @@ impl World {
         let slo = self.clients.senders[model].slo();
         call.deadline = arrival + slo;
         let bytes = self.config.models[model].input_bytes;
-        let mut inputs = arrayvec::ArrayVec::new();
-        inputs.push(InputHead { kind: TensorType::F32, shape: inventory::shape(bytes) });
         let request = Request {
             client: CLIENT,
             correlation: number,
             model: inventory::model_id(model),
-            inputs,
+            shape: inventory::SHAPE,
             payload_bytes: bytes,
             arrival,
             slo,
@@ -122,8 +120,26 @@ impl World {
         let Some(call) = self.clients.calls.get(&number) else { return };
         let gateway = call.gateway;
         let at = self.links.requests[gateway].send(self.agenda.now(), 0).whole;
-        let event = Event::Withdraw { client: CLIENT, correlation: number };
-        self.agenda.put(at, Happening::AtGateway { gateway, event });
+        self.agenda.put(at, Happening::Withdraw { number });
+    }
+
+    /// A client's change of mind is at its gateway, which answers it no more, unless it has already.
+    pub(super) fn on_withdraw(&mut self, number: u64) -> Result<(), Violation> {
+        let Some(call) = self.clients.calls.get(&number) else { return Ok(()) };
+        let gateway = call.gateway;
+        let before = self.gateways[gateway].core.ends().withdrawn;
+        self.tell_gateway(gateway, Event::Withdraw { client: CLIENT, correlation: number }, None)?;
+        if self.gateways[gateway].core.ends().withdrawn > before {
+            self.check.answered(number)?;
+            self.check.ended(End::Withdrawn);
+            let request = self.clients.calls.get(&number).and_then(|call| call.request);
+            if let Some(request) = request {
+                self.check.forget(request);
+                self.trace.write(self.agenda.now(), Step::Answered { request, end: End::Withdrawn });
+            }
+            self.close(number, self.config.client_link.delay, false);
+        }
+        Ok(())
     }
 
     /// Tells a gateway something, and others what it says to that. `arriving` is the request whose
@@ -154,6 +170,9 @@ impl World {
             Output::Receive { request, .. } => {
                 let Some((number, whole)) = arriving else { unreachable!("{request} is received without arriving") };
                 self.gateways[gateway].numbers.insert(request.to_bits(), number);
+                if let Some(call) = self.clients.calls.get_mut(&number) {
+                    call.request = Some(request);
+                }
                 self.agenda.put(whole, Happening::AtGateway { gateway, event: Event::PayloadWhole(request) });
             }
             Output::Drain { .. } => {}
@@ -168,11 +187,11 @@ impl World {
             Output::Refuse { correlation, .. } => {
                 self.check.answered(correlation)?;
                 self.check.ended(End::Rejected);
-                self.close(correlation, 0, false);
+                self.close(correlation, self.config.client_link.delay, false);
             }
             Output::Withdraw(request) => self.to_controller(gateway, scheduler::Event::Withdraw(request)),
-            Output::Ended { request, .. } => {
-                self.to_controller(gateway, scheduler::Event::Ended(request));
+            Output::Ended { request, end } => {
+                self.to_controller(gateway, scheduler::Event::Ended(request, end));
             }
             Output::CutOff(_) => return Err(Violation::CutOff),
         }
@@ -187,13 +206,18 @@ impl World {
     /// Sends a request's inputs to the worker that it is placed on; to one that is lost they get lost.
     fn send_input(&mut self, gateway: usize, request: RequestId, id: WorkerId, slot: SlotId) {
         let worker = usize::from(id.0);
-        let Some(connection) = self.workers[worker].connection else { return };
+        let sent = Happening::AtGateway { gateway, event: Event::InputSent(request) };
+        let Some(connection) = self.workers[worker].connection else {
+            self.agenda.put(self.agenda.now(), sent);
+            return;
+        };
         let number = self.gateways[gateway].numbers.get(&request.to_bits());
         let Some(call) = number.and_then(|number| self.clients.calls.get(number)) else {
             unreachable!("{request} holds a place and so has a client")
         };
         let (bytes, held) = (self.config.models[usize::from(call.model)].input_bytes, call.sending.input_held);
         let delivery = self.links.input(gateway, worker).send(self.agenda.now(), bytes);
+        self.agenda.put(delivery.sent, sent);
         let whole = delivery.whole + held;
         self.agenda.put(delivery.head, Happening::Input { worker, connection, request, slot, bytes, whole });
     }
@@ -201,8 +225,7 @@ impl World {
     /// A gateway answers a request that holds a place.
     fn respond(&mut self, number: u64, request: RequestId, answer: Answer) -> Result<(), Violation> {
         self.check.answered(number)?;
-        let Some(call) = self.clients.calls.get_mut(&number) else { unreachable!("request {number} is open") };
-        call.answered = true;
+        let Some(call) = self.clients.calls.get(&number) else { unreachable!("request {number} is open") };
         let bytes = match answer {
             Answer::Ok => self.config.models[usize::from(call.model)].output_bytes,
             _ => 0,
@@ -222,20 +245,18 @@ impl World {
         self.check.ended(end);
         self.check.forget(request);
         self.trace.write(now, Step::Answered { request, end });
-        self.gateways[gateway].numbers.remove(&request.to_bits());
-        self.close(number, self.links_delay(), end == End::Ok);
+        self.close(number, self.config.client_link.delay, end == End::Ok);
         self.tell_gateway(gateway, Event::Sent(request), None)
     }
 
-    fn links_delay(&self) -> u64 {
-        self.config.client_link.delay.0
-    }
-
     /// The client has its answer after `travel`.
-    fn close(&mut self, number: u64, travel: u64, in_time: bool) {
+    fn close(&mut self, number: u64, travel: Nanos, in_time: bool) {
         let Some(call) = self.clients.calls.remove(&number) else { return };
+        if let Some(request) = call.request {
+            self.gateways[call.gateway].numbers.remove(&request.to_bits());
+        }
         let answered = Happening::Answered { model: call.model, sent_at: call.sent_at, in_time };
-        self.agenda.put(self.agenda.now() + Nanos(travel), answered);
+        self.agenda.put(self.agenda.now() + travel, answered);
     }
 
     /// A client has its answer.

@@ -44,6 +44,8 @@ pub(super) enum Happening {
     Arrive { number: u64, whole: Nanos },
     /// A client changes its mind.
     ChangeMind { number: u64 },
+    /// That is at its gateway.
+    Withdraw { number: u64 },
     /// Something is at a gateway.
     AtGateway { gateway: usize, event: gateway::Event },
     /// An output is whole at its gateway; its stages are in the worker's time.

@@ -196,6 +196,7 @@ impl World {
             Happening::Send { model, sending } => self.on_send(model, sending),
             Happening::Arrive { number, whole } => self.on_arrive(number, whole)?,
             Happening::ChangeMind { number } => self.on_change_mind(number),
+            Happening::Withdraw { number } => self.on_withdraw(number)?,
             Happening::AtGateway { gateway, event } => self.tell_gateway(gateway, event, None)?,
             Happening::Output { worker, connection, request, bytes, stages } => {
                 self.on_output(worker, connection, request, bytes, stages)?;

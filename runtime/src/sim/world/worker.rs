@@ -204,7 +204,11 @@ fn device_id(number: usize) -> DeviceId {
 pub(super) fn host_config(config: &SimConfig) -> HostConfig {
     let slots = inventory::slots(config);
     let devices = vec![slots; usize::from(config.devices)];
-    HostConfig { models: config.models.len(), devices, ..HostConfig::single(config.host_pages, config.page_bytes, slots) }
+    HostConfig {
+        models: config.models.len(),
+        devices,
+        ..HostConfig::single(config.host_pages, config.page_bytes, slots)
+    }
 }
 
 fn cores(config: &SimConfig) -> Vec<DeviceCore> {
