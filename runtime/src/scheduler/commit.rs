@@ -157,8 +157,11 @@ impl Core {
             self.requests.get_mut(request).phase = Phase::Bound { action };
         }
         self.counters.infers += 1;
-        // What comes later than its bound is not waited for while work is queued behind it.
-        let ready_by = ready_by.max(expected_start).clamp(now, latest);
+        // What comes later than its bound is not waited for while work is queued behind it. Otherwise
+        // it is, as long as a worker that wakes a little late still starts with what is there.
+        let patience = latest - self.config.safety_margin;
+        let ready_by = if device.booked.is_empty() { patience } else { ready_by.max(expected_start).min(patience) };
+        let ready_by = ready_by.max(now);
         let action = Action {
             id,
             model: self.models.get(model).id,
