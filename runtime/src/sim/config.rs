@@ -8,7 +8,7 @@ use super::disk::DiskConfig;
 use super::link::LinkConfig;
 use super::workload::{Load, Pace};
 use crate::base::limits::{
-    CPU_PAGE_BYTES, MAX_DEVICES_PER_WORKER, MAX_GATEWAYS, MAX_MODELS, MAX_PAGES_PER_MODEL, MAX_WORKERS,
+    CPU_PAGE_BYTES, MAX_DEVICES_PER_WORKER, MAX_GATEWAYS, MAX_MODELS, MAX_PAGES_PER_MODEL, MAX_REQUESTS, MAX_WORKERS,
 };
 use crate::base::{BatchSize, Nanos};
 use crate::scheduler;
@@ -67,6 +67,8 @@ pub struct SimConfig {
     pub page_bytes: u32,
     /// Slots of each device.
     pub slots: u16,
+    /// Requests that each gateway holds at once.
+    pub requests: u16,
     /// Between clients and gateways.
     pub client_link: LinkConfig,
     /// Between gateways, controller and workers.
@@ -121,6 +123,7 @@ impl SimConfig {
             device_pages: 128,
             page_bytes: u32::try_from(CPU_PAGE_BYTES).unwrap_or(u32::MAX),
             slots: 64,
+            requests: 1_024,
             client_link: LinkConfig::default(),
             server_link: LinkConfig::default(),
             clocks: ClockConfig { offset: Nanos::seconds(1_000), drift_ppm: 20 },
@@ -146,6 +149,7 @@ impl SimConfig {
         within("models", self.models.len() as u64, 1, MAX_MODELS as u64)?;
         within("architectures", self.architectures.len() as u64, 1, MAX_MODELS as u64)?;
         within("slots", u64::from(self.slots), 1, 4096)?;
+        within("requests held by a gateway", u64::from(self.requests), 1, MAX_REQUESTS as u64)?;
         within("page bytes", u64::from(self.page_bytes), 4096, 1 << 30)?;
         within("seconds", self.length.0, 1, Nanos::seconds(1_000_000).0)?;
         for (place, exec) in self.architectures.iter().enumerate() {

@@ -10,8 +10,13 @@ pub enum Pace {
     Poisson(f64),
     /// Equal gaps at this rate per second: a camera, a sensor.
     Fixed(f64),
-    /// So many clients, each of which sends again as soon as it is answered.
-    Closed(u16),
+    /// Clients each of which sends again once it is answered.
+    Closed {
+        /// How many.
+        clients: u16,
+        /// How long each waits after an answer.
+        think: Nanos,
+    },
     /// Exactly these.
     Listed(Vec<Sending>),
 }
@@ -76,8 +81,16 @@ impl Sender {
     /// Clients of a closed loop; none for an open one.
     pub fn closed(&self) -> Option<u16> {
         match self.load.pace {
-            Pace::Closed(clients) => Some(clients),
+            Pace::Closed { clients, .. } => Some(clients),
             _ => None,
+        }
+    }
+
+    /// How long a client of a closed loop waits after an answer.
+    pub fn think(&self) -> Nanos {
+        match self.load.pace {
+            Pace::Closed { think, .. } => think,
+            _ => Nanos::ZERO,
         }
     }
 
@@ -87,7 +100,7 @@ impl Sender {
         let gap = match &self.load.pace {
             Pace::Poisson(rate) if *rate > 0.0 => self.arrivals.exponential(1e9 / rate),
             Pace::Fixed(rate) if *rate > 0.0 => 1e9 / rate,
-            Pace::Poisson(_) | Pace::Fixed(_) | Pace::Closed(_) => return None,
+            Pace::Poisson(_) | Pace::Fixed(_) | Pace::Closed { .. } => return None,
             Pace::Listed(list) => {
                 let sending = list.get(self.listed).copied();
                 self.listed += 1;

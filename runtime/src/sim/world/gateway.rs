@@ -67,8 +67,8 @@ impl World {
     }
 
     /// Puts a request of a closed loop on the agenda, while the load lasts.
-    pub(super) fn plan_closed(&mut self, model: u16) {
-        let at = self.agenda.now().max(self.load_from).since(self.load_from);
+    pub(super) fn plan_closed(&mut self, model: u16, after: Nanos) {
+        let at = (self.agenda.now() + after).since(self.load_from);
         if at < self.config.length {
             let sending = self.clients.senders[usize::from(model)].next_closed(at);
             self.agenda.put(self.load_from + at, Happening::Send { model, sending });
@@ -265,7 +265,7 @@ impl World {
             self.tally.latencies.push(self.agenda.now().since(sent_at));
         }
         if self.clients.senders[usize::from(model)].closed().is_some() {
-            self.plan_closed(model);
+            self.plan_closed(model, self.clients.senders[usize::from(model)].think());
         }
     }
 

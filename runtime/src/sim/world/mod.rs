@@ -169,7 +169,7 @@ impl World {
         (0..self.workers.len()).for_each(|worker| self.connect(worker));
         for model in 0..u16::try_from(self.config.models.len()).unwrap_or(u16::MAX) {
             match self.clients.senders[usize::from(model)].closed() {
-                Some(clients) => (0..clients).for_each(|_| self.plan_closed(model)),
+                Some(clients) => (0..clients).for_each(|_| self.plan_closed(model, Nanos::ZERO)),
                 None => self.plan_open(model),
             }
         }
@@ -315,10 +315,16 @@ fn scheduler_config(config: &SimConfig) -> scheduler::Config {
         max_models: config.models.len(),
         max_workers: usize::from(config.workers),
         max_gateways: usize::from(config.gateways),
+        max_requests: usize::from(config.gateways) * usize::from(config.requests),
         ..config.scheduler
     }
 }
 
 fn gateway_core(config: &SimConfig, number: u16) -> gate::Core {
-    gate::Core::new(gate::Config { gateway: GatewayId(number), models: config.models.len(), ..gate::Config::default() })
+    gate::Core::new(gate::Config {
+        gateway: GatewayId(number),
+        requests: usize::from(config.requests),
+        models: config.models.len(),
+        ..gate::Config::default()
+    })
 }
