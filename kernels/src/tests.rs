@@ -3,3 +3,4 @@
 mod conv;
 mod harness;
 
+mod speed;

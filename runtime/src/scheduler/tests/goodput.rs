@@ -1,6 +1,7 @@
 //! Goodput under load, against a rule without overhead that admits on the same arrivals.
 
-use super::world::{Ends, Physics, Seeded, World};
+use super::physics::{Physics, Seeded};
+use super::world::{Ends, World};
 use crate::base::Nanos;
 use crate::scheduler::Config;
 
@@ -98,7 +99,7 @@ fn at_twice_the_batch_1_time_goodput_stays_near_the_rules_at_every_rate() {
 
 #[test]
 fn where_batches_pay_goodput_exceeds_what_batch_1_can_serve() {
-    let physics = Physics { batching: 0.4, models: 2, ..Physics::default() };
+    let physics = Physics { marginal: 0.4, models: 2, ..Physics::default() };
     let rows = table(&physics, Nanos::millis(100));
     for (rate, _, capacity, missed) in rows {
         assert!(missed <= 0.02, "{missed:.3} admitted but not in time at {rate}");

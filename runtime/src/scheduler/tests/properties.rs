@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::world::{Ends, Physics, World};
+use super::physics::{Physics, Seeded};
+use super::world::{Ends, World};
 use crate::base::Nanos;
 use crate::scheduler::{Config, Scheduler as _};
 
@@ -12,7 +13,7 @@ fn chaos(physics: Physics, seed: u64, losses: bool) -> (Ends, World) {
     let mut world = World::new(physics, Config::default(), seed);
     world.worker_up(0);
     world.worker_up(1);
-    let mut random = super::world::Seeded(!seed);
+    let mut random = Seeded(!seed);
     let mut at = Nanos::millis(20);
     let mut loss = Nanos::millis(300);
     while at < Nanos::seconds(2) {

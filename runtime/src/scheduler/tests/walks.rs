@@ -1,6 +1,7 @@
 //! Single walks through the scheduler, message by message.
 
-use super::world::{Physics, World};
+use super::physics::Physics;
+use super::world::World;
 use crate::base::{ModelId, Nanos};
 use crate::order::{ActionKind, Reject};
 use crate::scheduler::{Config, Event, Output};
@@ -68,7 +69,7 @@ fn a_cold_start_that_does_not_fit_is_refused_and_loads_for_the_next() {
 
 #[test]
 fn three_requests_behind_a_running_one_share_the_plan_for_four() {
-    let mut world = world(Physics { batching: 0.2, ..Physics::default() }, true);
+    let mut world = world(Physics { marginal: 0.2, ..Physics::default() }, true);
     world.said.clear();
     world.ask(0, Nanos::millis(100));
     world.run(world.now + Nanos::millis(1));
