@@ -18,5 +18,6 @@ pub mod order;
 pub mod package;
 pub mod profile;
 pub mod scheduler;
+pub mod sim;
 pub mod wire;
 pub mod worker;

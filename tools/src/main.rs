@@ -23,12 +23,14 @@ struct Arguments {
 enum Command {
     Import(cmd::import::ImportArgs),
     Run(cmd::run::RunArgs),
+    Sim(cmd::sim::SimArgs),
 }
 
 fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Command::Import(args) => cmd::import::run(args).map_err(Into::into),
         Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
+        Command::Sim(args) => cmd::sim::run(&args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ pub mod record;
 pub mod reject;
 pub mod result;
 pub mod status;
+pub mod walk;
 
 pub use action::{Action, ActionKind, Item, Items, Window};
 pub use reject::Reject;

@@ -157,8 +157,11 @@ impl Core {
             self.requests.get_mut(request).phase = Phase::Bound { action };
         }
         self.counters.infers += 1;
-        // What comes later than its bound is not waited for while work is queued behind it.
-        let ready_by = ready_by.max(expected_start).clamp(now, latest);
+        // What comes later than its bound is not waited for while work is queued behind it; otherwise
+        // for as long as the batch itself takes. A worker that wakes a little late must still be able
+        // to start with what is there.
+        let idle = if device.booked.is_empty() { cost.expected } else { Nanos::ZERO };
+        let ready_by = ready_by.max(expected_start + idle).min(latest - self.config.safety_margin).max(now);
         let action = Action {
             id,
             model: self.models.get(model).id,

@@ -92,6 +92,13 @@ impl Core {
             self.discard(admitted.device, admitted.slot, out);
             return;
         }
+        if outcome.status == Status::InputMissing {
+            // Nothing else tells that inputs take longer than their bound: without this every INFER
+            // would give up as early as the one before.
+            let class = usize::from(admitted.slot.class);
+            let waited = now.since(admitted.placed);
+            self.devices[admitted.device].delays[class].input.record(waited.three_halves());
+        }
         let again = !matches!(outcome.status, Status::BadAction) && admitted.attempts < self.config.attempts;
         if again && outcome.input_held && self.plan_in_place(now, request) {
             return;
