@@ -16,7 +16,7 @@ fn convolution_rows_are_in_block_tap_in_lane_out_lane() {
     for i in 0..out * input * taps {
         assert_eq!(row(i / (input * taps), i / taps % input, i % taps), i as f32);
     }
-    assert_eq!(packed.data.iter().filter(|v| **v == 0.0).count() as u32, 12 * input * taps + 1);
+    assert_eq!(packed.data.iter().filter(|v| **v == 0.0).count(), (12 * input * taps + 1) as usize);
 }
 
 #[test]
