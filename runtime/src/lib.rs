@@ -7,8 +7,16 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod client;
+pub mod controller;
+pub mod device;
+pub mod disk;
+pub mod gateway;
 pub mod host;
+pub mod net;
 pub mod order;
 pub mod package;
+pub mod profile;
+pub mod scheduler;
 pub mod wire;
 pub mod worker;

@@ -12,7 +12,8 @@ mod module;
 mod stream;
 pub(crate) mod table;
 #[rustfmt::skip]
-pub(crate) mod types;
+#[doc(hidden)]
+pub mod types;
 
 pub use context::{Context, DeviceInfo};
 pub use driver::{Driver, Filling};
@@ -22,8 +23,7 @@ pub use graph::{GraphError, GraphExec, KernelNode, MAX_PARAMETER_BYTES};
 pub use memory::DeviceLease;
 pub use module::{Function, Module, ModuleError};
 pub use stream::{
-    CopyPart, Finished, HostSource, MAX_IN_FLIGHT, MAX_SMALL_WRITE_BYTES, Returned, SmallWrite, Stream, StreamCause,
-    StreamError,
+    CopyPart, Finished, MAX_IN_FLIGHT, MAX_SMALL_WRITE_BYTES, Returned, SmallWrite, Stream, StreamCause, StreamError,
 };
 pub use table::ENTRY_POINTS;
 

@@ -6,7 +6,7 @@ pub use counters::{ThreadCounters, ThreadError, register_current, registered};
 
 use std::ffi::CString;
 
-/// The cores that this process may run on.
+/// The cores that the calling thread may run on: all that the process may use, unless it is pinned.
 #[must_use]
 pub fn cores() -> Vec<usize> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -95,6 +95,20 @@ mod tests {
         assert_eq!(pinned.join().unwrap(), (true, vec![core]));
         let refused = std::thread::spawn(|| pin_current(usize::MAX) || pin_current(1023));
         assert!(!refused.join().unwrap());
+    }
+
+    #[test]
+    fn the_scheduling_class_is_the_kernels_word() {
+        let class = std::thread::spawn(|| {
+            let before = scheduling_class();
+            let parameters = libc::sched_param { sched_priority: 0 };
+            // SAFETY: 0 names the calling thread; a valid `sched_param`. Anybody may do this.
+            let code = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+            (code, before, scheduling_class())
+        });
+        let (code, before, after) = class.join().unwrap();
+        assert_eq!((code, after), (0, SchedulingClass::Background));
+        assert_ne!(before, SchedulingClass::Other(-1));
     }
 
     #[test]
