@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod client;
 pub mod order;
 pub mod package;
 pub mod wire;
