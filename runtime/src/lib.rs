@@ -8,6 +8,7 @@
 
 pub mod base;
 pub mod client;
+pub mod host;
 pub mod order;
 pub mod package;
 pub mod wire;

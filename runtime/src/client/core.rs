@@ -1,8 +1,8 @@
 //! Which requests of a client are open, and how each ended by the client's own clock. Pure.
 
 use crate::base::Nanos;
-use crate::order::{Reject, Stages};
-use crate::wire::{Outcome, Response};
+use crate::order::{Reject, Stages, Status};
+use crate::wire::{Outcome, Refusal, Response};
 
 /// One open request of a client: a place in its table and which use of that place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,12 +36,14 @@ pub enum Ending {
     Ok,
     /// Answered after its deadline.
     Late(Judge),
+    /// Not answered by its deadline: the gateway says so once it has passed.
+    Expired,
     /// Refused; never admitted.
     Rejected(Reject),
     /// Admitted, then refused before its exec.
     Revoked(Reject),
-    /// Its exec failed and no time was left.
-    Failed(Reject),
+    /// Its exec or a copy failed and no time was left.
+    Failed(Status),
     /// Taken back by the client.
     Withdrawn,
 }
@@ -160,12 +162,19 @@ impl ClientCore {
             Outcome::Done { late: true } => Ending::Late(Judge::Gateway),
             Outcome::Done { late: false } if received > deadline => Ending::Late(Judge::Client),
             Outcome::Done { late: false } => Ending::Ok,
-            Outcome::Rejected(Reject::Withdrawn) | Outcome::Revoked(Reject::Withdrawn) => Ending::Withdrawn,
-            Outcome::Rejected(reason) => Ending::Rejected(reason),
-            Outcome::Revoked(reason) => Ending::Revoked(reason),
-            Outcome::Failed(reason) => Ending::Failed(reason),
+            Outcome::Expired => Ending::Expired,
+            Outcome::Refused(refusal) => refused(refusal),
         };
         Some(Finished { ticket, ending, timing: Timing { sent, deadline, received, arrival, answered, stages } })
+    }
+}
+
+fn refused(refusal: Refusal) -> Ending {
+    match refusal {
+        Refusal::Rejected(Reject::Withdrawn) | Refusal::Revoked(Reject::Withdrawn) => Ending::Withdrawn,
+        Refusal::Rejected(reason) => Ending::Rejected(reason),
+        Refusal::Revoked(reason) => Ending::Revoked(reason),
+        Refusal::Failed(status) => Ending::Failed(status),
     }
 }
 
@@ -190,7 +199,8 @@ mod tests {
         assert_eq!(ending(Nanos(1_500), DONE), Ending::Ok);
         assert_eq!(ending(Nanos(1_501), DONE), Ending::Late(Judge::Client));
         assert_eq!(ending(Nanos(1_400), Outcome::Done { late: true }), Ending::Late(Judge::Gateway));
-        assert_eq!(ending(Nanos(1_400), Outcome::Revoked(Reject::Withdrawn)), Ending::Withdrawn);
+        let withdrawn = Outcome::Refused(Refusal::Revoked(Reject::Withdrawn));
+        assert_eq!(ending(Nanos(1_400), withdrawn), Ending::Withdrawn);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::kind::Kind;
 use crate::base::limits::{BATCH_SIZES, MAX_SHAPES};
 use crate::base::{ActionId, ModelId, Nanos, RequestId, ShapeId, SlotId, WorkerId};
 use crate::order::record::End;
-use crate::order::{Action, ActionResult, Reject, Stages};
+use crate::order::{Action, ActionResult, Reject, Stages, Status};
 use crate::package::TensorSpec;
 
 /// Slots that one FREED names at most.
@@ -77,6 +77,8 @@ pub enum Message {
         slo: Nanos,
         /// Arrival of its first byte, in gateway time.
         arrival: Nanos,
+        /// What the gateway needs to send the answer to the client, as a bound.
+        return_bound: Nanos,
     },
     /// Yes: send the inputs there.
     Place {
@@ -91,10 +93,8 @@ pub enum Message {
     Reject {
         /// The request.
         request: RequestId,
-        /// Why.
-        reason: Reject,
-        /// Whether it had been admitted: then its end is REVOKED or FAILED.
-        admitted: Admitted,
+        /// How far it had come, and why not further.
+        refusal: Refusal,
     },
     /// How a request ended.
     Ended {
@@ -166,16 +166,15 @@ pub enum Message {
     Goodbye,
 }
 
-/// How far a refused request had come.
+/// How far a request had come that will not be answered, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Admitted {
-    /// Refused at its ASK.
-    No = 0,
+pub enum Refusal {
+    /// Refused at its ASK: never admitted.
+    Rejected(Reject),
     /// Placed, then refused before its exec began.
-    BeforeExec = 1,
-    /// Its exec, or a copy, failed.
-    ExecFailed = 2,
+    Revoked(Reject),
+    /// Its exec, or a copy, failed, and no time was left.
+    Failed(Status),
 }
 
 /// A name of at most [`crate::base::limits::MAX_NAME_BYTES`] bytes of UTF-8.
@@ -189,12 +188,10 @@ pub enum Outcome {
         /// Whether the gateway judged it late.
         late: bool,
     },
-    /// Refused: never admitted.
-    Rejected(Reject),
-    /// Admitted, then refused before its exec.
-    Revoked(Reject),
-    /// Its exec failed and no time was left.
-    Failed(Reject),
+    /// It has no outputs.
+    Refused(Refusal),
+    /// Its deadline passed without an answer.
+    Expired,
 }
 
 /// The answer to a REQUEST.
