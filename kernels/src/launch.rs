@@ -2,6 +2,7 @@
 
 mod table;
 
+pub(crate) use table::for_each_kernel;
 pub use table::{KERNELS, KernelEntry, entry};
 
 use crate::params::Block;

@@ -4,7 +4,12 @@
 //! A [`launch::Launch`] is a kernel and a parameter block. A block names memory by
 //! [`operand::Operand`] only; the [`operand::Binding`] of one INFER turns operands into addresses.
 
+mod cpu;
+pub mod image;
 pub mod launch;
 pub mod layout;
 pub mod operand;
 pub mod params;
+
+#[cfg(test)]
+mod tests;

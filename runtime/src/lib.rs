@@ -8,8 +8,13 @@
 
 pub mod base;
 pub mod client;
+pub mod controller;
+pub mod gateway;
 pub mod host;
+pub mod net;
 pub mod order;
 pub mod package;
+pub mod profile;
+pub mod scheduler;
 pub mod wire;
 pub mod worker;

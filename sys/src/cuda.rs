@@ -22,8 +22,7 @@ pub use graph::{GraphError, GraphExec, KernelNode, MAX_PARAMETER_BYTES};
 pub use memory::DeviceLease;
 pub use module::{Function, Module, ModuleError};
 pub use stream::{
-    CopyPart, Finished, HostSource, MAX_IN_FLIGHT, MAX_SMALL_WRITE_BYTES, Returned, SmallWrite, Stream, StreamCause,
-    StreamError,
+    CopyPart, Finished, MAX_IN_FLIGHT, MAX_SMALL_WRITE_BYTES, Returned, SmallWrite, Stream, StreamCause, StreamError,
 };
 pub use table::ENTRY_POINTS;
 

@@ -82,6 +82,13 @@ impl Doorbell {
         self.disarm();
     }
 
+    /// Takes the event back that a ring made.
+    pub(crate) fn drain(&self) {
+        if let Some(event) = &self.0.event {
+            drain(event);
+        }
+    }
+
     fn wake(&self) {
         match &self.0.event {
             // SAFETY: `state` is a live, aligned word; waking reads nothing through it.
@@ -122,6 +129,10 @@ fn wait_event(event: &OwnedFd, until_ns: Option<u64>) {
     let mut poll = libc::pollfd { fd: event.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one valid `pollfd`, a null or valid timeout, no signal mask.
     unsafe { libc::ppoll(&raw mut poll, 1, left, std::ptr::null()) };
+    drain(event);
+}
+
+fn drain(event: &OwnedFd) {
     let mut count = 0_u64;
     // SAFETY: eight writable bytes; the eventfd does not block.
     unsafe { libc::read(event.as_raw_fd(), (&raw mut count).cast(), 8) };

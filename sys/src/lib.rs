@@ -13,4 +13,5 @@ pub mod cuda;
 pub mod doorbell;
 pub mod memory;
 pub mod thread;
+pub mod uring;
 mod word;

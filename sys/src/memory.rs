@@ -3,7 +3,8 @@
 mod lease;
 mod mapping;
 
-pub use lease::{HostLease, LeaseError, SharedLease};
+pub(crate) use lease::HostRegion;
+pub use lease::{HostLease, HostSource, LeaseError, SharedLease};
 pub use mapping::{LockState, MapOptions, MemoryError, PAGE_BYTES, Pages};
 
 pub(crate) use mapping::Mapping;

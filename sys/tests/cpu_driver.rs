@@ -3,7 +3,7 @@
 use clockwork_sys::cpu::{CopyEngines, CpuConfig, CpuEntry, CpuImage};
 use clockwork_sys::cuda::*;
 use clockwork_sys::doorbell::Doorbell;
-use clockwork_sys::memory::HostLease;
+use clockwork_sys::memory::{HostLease, HostSource};
 use clockwork_sys::{clock, thread};
 
 const TILE_WORDS: usize = 16;

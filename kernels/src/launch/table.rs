@@ -21,21 +21,21 @@ fn inspect<B: Block>(bytes: &[u8], visit: &mut dyn FnMut(Region)) -> Result<u32,
     Ok(block.grid())
 }
 
-macro_rules! kernels {
-    ($($id:literal $name:literal $block:ident;)*) => {
+macro_rules! table {
+    ($($id:literal $name:ident $block:ident $($function:ident)::+;)*) => {
         $(
             // SAFETY: the functions in `cpu/` address memory only through views that are made from
-            // the block's own fields as the footprint is; `tests/footprint.rs` holds them to it.
+            // the block's own fields as the footprint is; the tests hold them to it.
             unsafe impl Kernel for params::$block {
                 const ID: KernelId = KernelId($id);
-                const NAME: &'static str = $name;
+                const NAME: &'static str = stringify!($name);
             }
         )*
         /// Every kernel, in the order of its number.
         pub const KERNELS: &[KernelEntry] = &[$(
             KernelEntry {
                 id: KernelId($id),
-                name: $name,
+                name: stringify!($name),
                 block_bytes: size_of::<params::$block>(),
                 inspect: inspect::<params::$block>,
             },
@@ -43,22 +43,30 @@ macro_rules! kernels {
     };
 }
 
-kernels! {
-    0 "enter" Enter;
-    1 "leave" Leave;
-    2 "conv" Conv;
-    3 "depthwise" Depthwise;
-    4 "pool" Pool;
-    5 "global_pool" GlobalPool;
-    6 "gemm" Gemm;
-    7 "matmul" MatMul;
-    8 "softmax" Softmax;
-    9 "layer_norm" LayerNorm;
-    10 "unary" Unary;
-    11 "binary" Binary;
-    12 "reduce" Reduce;
-    13 "copy" Copy;
+/// Hands every kernel to `$then`: number in plans, name in images, parameter block, CPU function.
+macro_rules! for_each_kernel {
+    ($then:ident) => {
+        $then! {
+            0 enter Enter transfer::enter;
+            1 leave Leave transfer::leave;
+            2 conv Conv conv::run;
+            3 depthwise Depthwise depthwise::run;
+            4 pool Pool pool::run;
+            5 global_pool GlobalPool pool::run_global;
+            6 gemm Gemm gemm::run;
+            7 matmul MatMul matmul::run;
+            8 softmax Softmax softmax::run;
+            9 layer_norm LayerNorm norm::run;
+            10 unary Unary unary::run;
+            11 binary Binary binary::run;
+            12 reduce Reduce reduce::run;
+            13 copy Copy copy::run;
+        }
+    };
 }
+pub(crate) use for_each_kernel;
+
+for_each_kernel!(table);
 
 /// The kernel with that number.
 pub fn entry(id: KernelId) -> Option<&'static KernelEntry> {

@@ -49,7 +49,7 @@ pub use shape::{Access, BlockError, MAX_ELEMENTS, Region};
 pub use softmax::Softmax;
 pub use transfer::{Enter, Leave};
 pub use unary::Unary;
-pub use window::Window;
+pub use window::{MAX_TAPS, Window};
 
 pub(crate) use shape::{blocked_region, extent, vector_region};
 

@@ -29,6 +29,9 @@ pub struct Window {
 /// The largest tap count, stride, dilation or padding in one direction.
 pub(crate) const MAX_WINDOW: u32 = 255;
 
+/// Taps of one window, at most.
+pub const MAX_TAPS: u32 = 128;
+
 /// The largest height or width of an image.
 pub(crate) const MAX_SIDE: u32 = 1 << 16;
 
@@ -55,6 +58,7 @@ impl Window {
     pub(crate) fn check(&self) -> Result<(), BlockError> {
         within("window.kernel_h", self.kernel_h, 1, MAX_WINDOW)?;
         within("window.kernel_w", self.kernel_w, 1, MAX_WINDOW)?;
+        within("window's taps", self.taps(), 1, MAX_TAPS)?;
         within("window.stride_h", self.stride_h, 1, MAX_WINDOW)?;
         within("window.stride_w", self.stride_w, 1, MAX_WINDOW)?;
         within("window.dilation_h", self.dilation_h, 1, MAX_WINDOW)?;

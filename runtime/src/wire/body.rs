@@ -39,7 +39,7 @@ bodies! {
         target: u16, port: u16, page_bytes: u32,
         host_pages: u32, disk_credits: u32,
         device_kind: NameField,
-        device_count: u32, reserved: u32,
+        device_count: u32, generation: u32,
         devices: [DeviceOfferField; MAX_DEVICES_PER_WORKER],
     }
 

@@ -71,6 +71,8 @@ pub struct WorkerOffer {
     pub host_pages: u32,
     /// FETCHes and DROPs that may be outstanding.
     pub disk_credits: u32,
+    /// Lowest generation of every slot that the controller may use.
+    pub generation: u32,
     /// Port on which it listens for gateways, at the address it comes from.
     pub port: u16,
     /// Its devices, in the order of their ids from 0.

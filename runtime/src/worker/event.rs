@@ -96,7 +96,6 @@ pub enum HostOut {
 
 /// What a device core is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "events lie in rings of fixed places; nothing on the path is boxed")]
 pub enum DeviceEvent {
     /// A model of this worker; in the same order for every device.
     AddModel(ModelInfo),

@@ -9,19 +9,19 @@
 //! [`DeviceReport`] to the host tier, and everything that the host tier emits to where it says.
 
 pub mod config;
-// pub mod device_core;
+pub mod device_core;
 pub mod event;
-// pub mod host_tier;
-// pub mod lane;
+pub mod host_tier;
+pub mod lane;
 pub mod model;
 pub mod op;
 pub mod pages;
 pub mod slots;
 
 pub use config::{DeviceConfig, HostConfig};
-// pub use device_core::DeviceCore;
+pub use device_core::DeviceCore;
 pub use event::{DeviceEvent, DeviceOut, DeviceOutbox, DeviceReport, HostEvent, HostOut, HostOutbox};
-// pub use host_tier::HostTier;
+pub use host_tier::HostTier;
 pub use model::{ArchitectureId, ModelInfo, PlanSet};
 pub use op::{DiskOp, DiskOutcome, DiskTicket, Lane, LaneOp, LaneOutcome, LaneTicket};
 pub use pages::{DevicePage, HostPage};

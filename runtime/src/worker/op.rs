@@ -80,7 +80,6 @@ pub struct TableId(pub u16);
 
 /// What a lane is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "operations lie in rings of fixed places; nothing is boxed")]
 pub enum LaneOp {
     /// Copy a chunk of a weight page to the device ([`Lane::Weights`]).
     CopyPage {

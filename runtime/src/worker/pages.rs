@@ -119,11 +119,11 @@ mod tests {
                     None => prop_assert!(free < wanted),
                 }
                 let mut pages: Vec<u32> = held.iter().flat_map(|chain| walk(&pool, chain)).collect();
-                prop_assert_eq!(pages.len() as u32 + pool.free(), 24);
+                prop_assert_eq!(pages.len() + pool.free() as usize, 24);
                 prop_assert_eq!(held.iter().map(Chain::pages).sum::<u32>(), 24 - pool.free());
                 pages.sort_unstable();
                 pages.dedup();
-                prop_assert_eq!(pages.len() as u32 + pool.free(), 24);
+                prop_assert_eq!(pages.len() + pool.free() as usize, 24);
             }
         }
     }

@@ -5,9 +5,7 @@
 
 mod operation;
 
-pub use operation::{
-    CopyPart, Finished, HostSource, MAX_SMALL_WRITE_BYTES, Returned, SmallWrite, StreamCause, StreamError,
-};
+pub use operation::{CopyPart, Finished, MAX_SMALL_WRITE_BYTES, Returned, SmallWrite, StreamCause, StreamError};
 
 use super::context::Context;
 use super::error::DriverError;
@@ -17,7 +15,7 @@ use super::memory::{DeviceLease, PinnedMemory};
 use super::table::DriverTable;
 use super::types::*;
 use crate::clock;
-use crate::memory::HostLease;
+use crate::memory::{HostLease, HostSource};
 use crate::word::{CompletionWord, WORD_BYTES};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;

@@ -220,6 +220,44 @@ impl Deref for SharedLease {
     }
 }
 
+/// Host memory that an operation reads.
+#[derive(Debug)]
+pub enum HostSource {
+    /// Memory that only this operation uses.
+    Lease(HostLease),
+    /// Memory that others may read meanwhile.
+    Shared(SharedLease),
+}
+
+impl HostSource {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    pub(crate) fn pointer(&self) -> NonNull<u8> {
+        NonNull::from(self.bytes()).cast()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Lease(lease) => lease,
+            Self::Shared(lease) => lease,
+        }
+    }
+}
+
+impl From<HostLease> for HostSource {
+    fn from(lease: HostLease) -> Self {
+        Self::Lease(lease)
+    }
+}
+
+impl From<SharedLease> for HostSource {
+    fn from(lease: SharedLease) -> Self {
+        Self::Shared(lease)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,6 +140,7 @@ impl Take<'_> {
             page_bytes: body.page_bytes,
             host_pages: body.host_pages,
             disk_credits: body.disk_credits,
+            generation: body.generation,
             port: body.port,
             devices: devices.iter().map(device).collect(),
         })

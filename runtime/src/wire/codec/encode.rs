@@ -151,6 +151,7 @@ fn hello_body(hello: &Hello) -> Result<HelloBody, EncodeError> {
     body.port = worker.port;
     body.page_bytes = worker.page_bytes;
     (body.host_pages, body.disk_credits) = (worker.host_pages, worker.disk_credits);
+    body.generation = worker.generation;
     body.device_kind = name_field("bytes of a device kind", &worker.device_kind)?;
     body.device_count = count(worker.devices.len());
     for (field, device) in body.devices.iter_mut().zip(&worker.devices) {

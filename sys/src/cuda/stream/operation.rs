@@ -3,49 +3,11 @@
 use super::super::error::DriverError;
 use super::super::graph::GraphExec;
 use super::super::memory::DeviceLease;
-use crate::memory::{HostLease, SharedLease};
+use crate::memory::{HostLease, HostSource};
 use std::ptr::NonNull;
 
 /// The largest write that goes before a launch in the same operation.
 pub const MAX_SMALL_WRITE_BYTES: usize = 4096;
-
-/// Host memory that a copy reads.
-#[derive(Debug)]
-pub enum HostSource {
-    /// Memory that only this operation uses.
-    Lease(HostLease),
-    /// Memory that others may read meanwhile.
-    Shared(SharedLease),
-}
-
-impl HostSource {
-    pub(super) fn len(&self) -> usize {
-        self.bytes().len()
-    }
-
-    pub(super) fn pointer(&self) -> NonNull<u8> {
-        NonNull::from(self.bytes()).cast()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Lease(lease) => lease,
-            Self::Shared(lease) => lease,
-        }
-    }
-}
-
-impl From<HostLease> for HostSource {
-    fn from(lease: HostLease) -> Self {
-        Self::Lease(lease)
-    }
-}
-
-impl From<SharedLease> for HostSource {
-    fn from(lease: SharedLease) -> Self {
-        Self::Shared(lease)
-    }
-}
 
 /// Which bytes of its two leases a copy concerns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

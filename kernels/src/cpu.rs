@@ -1,0 +1,39 @@
+//! The kernels of target `cpu-f32`. Each `run` is generic over the instruction set and computes one
+//! tile; the entries in `image` make the views that it works on.
+
+pub(crate) mod binary;
+pub(crate) mod conv;
+pub(crate) mod copy;
+pub(crate) mod depthwise;
+pub(crate) mod gemm;
+pub(crate) mod matmul;
+pub(crate) mod micro;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
+pub(crate) mod transfer;
+pub(crate) mod unary;
+pub(crate) mod view;
+pub(crate) mod window;
+
+/// Lanes of a block, as an index.
+pub(crate) const LANES: usize = crate::params::LANES as usize;
+
+/// Scratch that a tile may use, in bytes: one panel of the longest [`MatMul`](crate::params::MatMul).
+pub(crate) const SCRATCH_BYTES: usize = crate::params::MatMul::MAX_K as usize * LANES * size_of::<f32>();
+
+/// What every kernel function gets beside its block.
+pub(crate) struct Tile<'a> {
+    /// Where its operands lie.
+    pub(crate) memory: view::Memory<'a>,
+    /// Which tile, below the block's grid.
+    pub(crate) index: usize,
+    /// Scratch of the thread, [`SCRATCH_BYTES`], of unspecified content.
+    pub(crate) scratch: &'a mut [f32],
+}
+
+/// A field of a block as an index. Blocks are `u32`, and every supported machine has 64-bit indices.
+pub(crate) const fn at(n: u32) -> usize {
+    n as usize
+}

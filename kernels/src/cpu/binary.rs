@@ -1,0 +1,115 @@
+//! A function of two elements: a tile is one index of the four outer dimensions.
+
+use super::micro::{Lanes, Simd, zip};
+use super::unary::activate;
+use super::view::{Memory, Target};
+use super::{Tile, at};
+use crate::operand::Operand;
+use crate::params::{ActivationKind, Binary, BinaryOp, RANK};
+
+/// The dimension that a tile walks, around the last.
+const ROW: usize = RANK - 2;
+/// The last dimension, which is contiguous.
+const LAST: usize = RANK - 1;
+
+/// A row of one side.
+#[inline(always)]
+fn side<'a>(memory: &Memory<'a>, operand: &Operand, first: usize, stride: u32, len: usize) -> Lanes<'a> {
+    if stride == 0 {
+        return Lanes::One(memory.source(operand, first, 1).get(0));
+    }
+    Lanes::Each(memory.source(operand, first, len))
+}
+
+#[inline(always)]
+fn row<S: Simd>(s: S, op: BinaryOp, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>) {
+    match op {
+        BinaryOp::Add => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.add(a, b),
+        ),
+        BinaryOp::Sub => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.sub(a, b),
+        ),
+        BinaryOp::Mul => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.mul(a, b),
+        ),
+        BinaryOp::Div => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.div(a, b),
+        ),
+        BinaryOp::Min => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.min(a, b),
+        ),
+        BinaryOp::Max => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.max(a, b),
+        ),
+        BinaryOp::Pow => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| {
+                let (a, b) = (s.to_array(a), s.to_array(b));
+                s.from_array(&std::array::from_fn(|i| a[i].powf(b[i])))
+            },
+        ),
+    }
+}
+
+/// One tile.
+#[inline(always)]
+pub(crate) fn run<S: Simd>(s: S, p: &Binary, tile: Tile<'_>) {
+    let (mut a, mut b, mut y) = (at(p.a_first), at(p.b_first), at(p.y_first));
+    let mut index = tile.index;
+    for d in (0..ROW).rev() {
+        let i = index % at(p.dims[d]);
+        index /= at(p.dims[d]);
+        a += i * at(p.a_strides[d]);
+        b += i * at(p.b_strides[d]);
+        y += i * at(p.y_strides[d]);
+    }
+    let len = at(p.dims[LAST]);
+    let Some(op) = BinaryOp::from_u32(p.op) else { unreachable!("a checked block names its function") };
+    for _ in 0..p.dims[ROW] {
+        let left = side(&tile.memory, &p.a, a, p.a_strides[LAST], len);
+        let right = side(&tile.memory, &p.b, b, p.b_strides[LAST], len);
+        let mut target = tile.memory.target(&p.y, y, len);
+        row(s, op, left, right, &mut target);
+        if p.activation.kind != ActivationKind::None as u32 {
+            activate(s, &p.activation, &mut target);
+        }
+        a += at(p.a_strides[ROW]);
+        b += at(p.b_strides[ROW]);
+        y += at(p.y_strides[ROW]);
+    }
+}

@@ -1,0 +1,32 @@
+//! Convolution of each channel by itself: a tile is one channel block of one item.
+
+use super::conv::finish;
+use super::micro::math::Clamp;
+use super::micro::{Simd, depthwise_group};
+use super::window::Sliding;
+use super::{LANES, Tile, at};
+use crate::params::{Depthwise, blocks_of};
+
+/// One tile.
+#[inline(always)]
+pub(crate) fn run<S: Simd>(s: S, d: &Depthwise, tile: Tile<'_>) {
+    let blocks = at(blocks_of(d.channels));
+    let (item, block) = (tile.index / blocks, tile.index % blocks);
+    let (in_len, out_len) = (at(d.in_h) * at(d.in_w) * LANES, at(d.out_h) * at(d.out_w) * LANES);
+    let x = tile.memory.slice(&d.x, (item * at(d.x_blocks) + block) * in_len, in_len);
+    let weights = tile.memory.rows(&d.weights, at(d.window.taps()) * LANES).row(block);
+    let bias = tile.memory.slice(&d.bias, block * LANES, LANES);
+    let mut y = tile.memory.target(&d.y, (item * at(d.y_blocks) + block) * out_len, out_len);
+    let clamp = Clamp::of(&d.activation);
+    let mut sliding = Sliding::new(&d.window, [d.in_h, d.in_w], [d.out_h, d.out_w]);
+    let mut first = 0;
+    while first < sliding.pixels() {
+        let left = sliding.pixels() - first;
+        let wide = s.width(left);
+        let pixels = wide.min(left);
+        let places = sliding.places(first, wide);
+        depthwise_group(s, [x, weights, bias], places, &clamp, y.part(first * LANES, pixels * LANES));
+        first += pixels;
+    }
+    finish(s, &clamp, &mut y);
+}

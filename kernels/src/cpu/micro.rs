@@ -1,0 +1,93 @@
+//! What is compiled once for each instruction set.
+//!
+//! [`Simd`] is a token: a value of it exists only where its instructions may run, so its methods
+//! are safe. Everything generic over it is `inline(always)`, down to the entry that enables the
+//! instruction set; a call that stays a call would be compiled without it.
+
+mod avx2;
+mod avx512;
+mod chain;
+mod lanes;
+pub(crate) mod math;
+mod pool;
+mod portable;
+
+pub(crate) use avx2::Avx2;
+pub(crate) use avx512::Avx512;
+pub(crate) use chain::{ConvSpan, GemmSpan, MAX_PIXELS, Place, Places, conv_group, depthwise_group, gemm_group};
+pub(crate) use lanes::{Lanes, fold, map, zip};
+pub(crate) use pool::pool_pixel;
+pub(crate) use portable::Portable;
+
+/// One instruction set, working on 16 lanes of `f32`.
+pub(crate) trait Simd: Copy {
+    /// 16 lanes.
+    type V: Copy;
+
+    /// Every lane `x`.
+    fn splat(self, x: f32) -> Self::V;
+
+    /// 16 elements from `from` on.
+    ///
+    /// # Safety
+    /// They are readable.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+
+    /// Writes 16 elements from `to` on.
+    ///
+    /// # Safety
+    /// They are writable.
+    unsafe fn store(self, v: Self::V, to: *mut f32);
+
+    /// `a + b`
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a b`
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a b + c`, rounded once where the instruction set can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller; `b` if either is not a number.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; `b` if either is not a number.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The square root.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// The nearest integer, for magnitudes below 2^22.
+    fn round(self, a: Self::V) -> Self::V;
+    /// Two to the power of each lane, an integer in -126..=127.
+    fn exp2(self, a: Self::V) -> Self::V;
+    /// `x` where `a < b`, else `y`.
+    fn select_less(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+
+    /// Pixels of the register tile that is used when `remaining` are left; may be more.
+    fn width(self, remaining: usize) -> usize;
+
+    /// Runs `group` with the register tile of [`Simd::width`] pixels by some of `blocks` output
+    /// blocks, and returns how many blocks and pixels it did.
+    fn tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> (usize, usize);
+
+    /// The 16 lanes as an array.
+    #[inline(always)]
+    fn to_array(self, v: Self::V) -> [f32; 16] {
+        let mut out = [0.0; 16];
+        // SAFETY: the array has 16 elements.
+        unsafe { self.store(v, out.as_mut_ptr()) };
+        out
+    }
+
+    /// An array as 16 lanes.
+    #[inline(always)]
+    fn from_array(self, v: &[f32; 16]) -> Self::V {
+        // SAFETY: the array has 16 elements.
+        unsafe { self.load(v.as_ptr()) }
+    }
+}
+
+/// Work on `B` output blocks by `P` pixels whose accumulators stay in registers.
+pub(crate) trait Group<S: Simd> {
+    /// Does the first `B` blocks by `P` pixels of what remains. There may be fewer than `P`.
+    fn run<const B: usize, const P: usize>(&mut self, s: S);
+}

@@ -1,0 +1,135 @@
+//! AVX-512F: 16 lanes are one register.
+
+use super::{Group, Simd};
+use std::arch::x86_64::*;
+
+/// The token: AVX-512F may run.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// The token.
+    ///
+    /// # Safety
+    /// This machine has AVX-512F.
+    #[inline(always)]
+    pub(crate) unsafe fn new() -> Avx512 {
+        Avx512(())
+    }
+}
+
+/// Applies an intrinsic.
+macro_rules! whole {
+    ($f:ident, $($v:ident),*) => {
+        // SAFETY: the token says that the instructions are there.
+        unsafe { $f($($v),*) }
+    };
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::V {
+        whole!(_mm512_set1_ps, x)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: 16 elements are readable, says the caller.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: Self::V, to: *mut f32) {
+        // SAFETY: 16 elements are writable, says the caller.
+        unsafe { _mm512_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        whole!(_mm512_add_ps, a, b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        whole!(_mm512_sub_ps, a, b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        whole!(_mm512_mul_ps, a, b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        whole!(_mm512_div_ps, a, b)
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        whole!(_mm512_fmadd_ps, a, b, c)
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        whole!(_mm512_min_ps, a, b)
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        whole!(_mm512_max_ps, a, b)
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: Self::V) -> Self::V {
+        whole!(_mm512_sqrt_ps, a)
+    }
+
+    #[inline(always)]
+    fn round(self, a: Self::V) -> Self::V {
+        // SAFETY: the token says that the instructions are there.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+
+    #[inline(always)]
+    fn exp2(self, a: Self::V) -> Self::V {
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        }
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        // SAFETY: the token says that the instructions are there.
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x) }
+    }
+
+    #[inline(always)]
+    fn width(self, remaining: usize) -> usize {
+        match remaining {
+            1 => 1,
+            2..=4 => 4,
+            5..=8 => 8,
+            _ => 12,
+        }
+    }
+
+    /// Two blocks by 12 pixels: 24 accumulators, two weights, and broadcasts from memory.
+    #[inline(always)]
+    fn tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> (usize, usize) {
+        match (blocks, self.width(remaining)) {
+            (1, 1) => group.run::<1, 1>(self),
+            (1, 4) => group.run::<1, 4>(self),
+            (1, 8) => group.run::<1, 8>(self),
+            (1, _) => group.run::<1, 12>(self),
+            (_, 1) => group.run::<2, 1>(self),
+            (_, 4) => group.run::<2, 4>(self),
+            (_, 8) => group.run::<2, 8>(self),
+            (_, _) => group.run::<2, 12>(self),
+        }
+        (blocks.min(2), remaining.min(12))
+    }
+}

@@ -1,0 +1,360 @@
+//! Accumulator chains: the inner loops of convolutions and products.
+//!
+//! An output is one chain of fused multiply-adds, in an order that its layer's shape alone fixes.
+//! How many outputs share a register tile decides only what is computed side by side.
+
+use super::math::Clamp;
+use super::{Group, Simd};
+use crate::cpu::LANES;
+use crate::cpu::view::{Source, SourceGrid, Target, TargetGrid};
+
+/// Read instead of a place outside the image.
+static ZEROS: [f32; LANES] = [0.0; LANES];
+
+/// Pixels of the widest register tile.
+pub(crate) const MAX_PIXELS: usize = 12;
+
+/// One place of the input that an output pixel reads: its first element in each channel block, or
+/// [`Place::OUTSIDE`].
+#[derive(Clone, Copy)]
+pub(crate) struct Place(u32);
+
+impl Place {
+    /// In the padding.
+    pub(crate) const OUTSIDE: Place = Place(u32::MAX);
+
+    /// A place of the image, counted row by row.
+    #[inline(always)]
+    pub(crate) fn new(place: u32) -> Place {
+        Place(place * crate::params::LANES)
+    }
+}
+
+/// The places that the pixels of one group read.
+#[derive(Clone, Copy)]
+pub(crate) enum Places<'a> {
+    /// All inside: pixel `p` reads, for a tap, `first + p * step + taps[tap]`, in elements.
+    Inside {
+        /// Element of pixel 0, tap 0.
+        first: usize,
+        /// Elements from pixel to pixel.
+        step: usize,
+        /// Elements from tap 0 to each tap.
+        taps: &'a [u32],
+    },
+    /// For each tap, [`MAX_PIXELS`] places.
+    Listed(&'a [[Place; MAX_PIXELS]]),
+}
+
+impl Places<'_> {
+    /// Taps.
+    #[inline(always)]
+    fn taps(&self) -> usize {
+        match self {
+            Places::Inside { taps, .. } => taps.len(),
+            Places::Listed(taps) => taps.len(),
+        }
+    }
+
+    /// Where `P` pixels read in the channel block `x` for one tap: 16 elements each.
+    #[inline(always)]
+    fn of_tap<const P: usize>(&self, x: &[f32], tap: usize) -> [*const f32; P] {
+        let mut places = [ZEROS.as_ptr(); P];
+        match *self {
+            Places::Inside { first, step, taps } => {
+                let first = first + taps[tap] as usize;
+                assert!(first + (P - 1) * step + LANES <= x.len(), "a group inside the image");
+                for (p, place) in places.iter_mut().enumerate() {
+                    *place = x.as_ptr().wrapping_add(first + p * step);
+                }
+            }
+            Places::Listed(taps) => {
+                let row = &taps[tap];
+                let last = x.len() - LANES;
+                for (p, place) in places.iter_mut().enumerate() {
+                    // One comparison finds the padding and makes sure of the rest.
+                    let at = row[p].0 as usize;
+                    if at <= last {
+                        *place = x.as_ptr().wrapping_add(at);
+                    }
+                }
+            }
+        }
+        places
+    }
+}
+
+/// `sum[b][p] += x[p][i] * w[b][i]` for `i` upwards.
+///
+/// # Safety
+/// `k` elements of each `x` and `16 k` of each `w` are readable.
+#[inline(always)]
+unsafe fn chain<S: Simd, const B: usize, const P: usize>(
+    s: S,
+    sum: &mut [[S::V; P]; B],
+    x: [*const f32; P],
+    w: [*const f32; B],
+    k: usize,
+) {
+    for i in 0..k {
+        let mut row = [s.splat(0.0); B];
+        for b in 0..B {
+            // SAFETY: `16 k` elements of each `w` are readable, says the caller.
+            row[b] = unsafe { s.load(w[b].add(i * LANES)) };
+        }
+        for p in 0..P {
+            // SAFETY: `k` elements of each `x` are readable, says the caller.
+            let x = s.splat(unsafe { *x[p].add(i) });
+            for b in 0..B {
+                sum[b][p] = s.fma(x, row[b], sum[b][p]);
+            }
+        }
+    }
+}
+
+/// Up to two output blocks of a convolution, all their pixels.
+pub(crate) struct ConvSpan<'a> {
+    /// The channel blocks that the outputs read, `block_len` elements each.
+    pub(crate) x: &'a [f32],
+    /// Elements of one channel block.
+    pub(crate) block_len: usize,
+    /// Input channels.
+    pub(crate) channels: usize,
+    /// A row of weights for each output block.
+    pub(crate) weights: [&'a [f32]; 2],
+    /// 16 elements for each output block.
+    pub(crate) bias: [&'a [f32]; 2],
+    /// Added last.
+    pub(crate) residual: [Option<Source<'a>>; 2],
+    /// The output blocks.
+    pub(crate) y: [Target<'a>; 2],
+    /// Output blocks that there are, 1 or 2.
+    pub(crate) blocks: usize,
+    /// Applied in registers.
+    pub(crate) clamp: Clamp,
+}
+
+struct ConvGroup<'a, 'b> {
+    span: &'b mut ConvSpan<'a>,
+    places: Places<'b>,
+    first_block: usize,
+    first: usize,
+    pixels: usize,
+}
+
+/// Computes `pixels` pixels from `first` on of block `first_block` (and the next, if the
+/// instruction set takes two); returns blocks done. `pixels` is at most what the instruction set
+/// takes at once.
+#[inline(always)]
+pub(crate) fn conv_group<S: Simd>(
+    s: S,
+    span: &mut ConvSpan<'_>,
+    places: Places<'_>,
+    first_block: usize,
+    [first, pixels]: [usize; 2],
+) -> usize {
+    let blocks = span.blocks - first_block;
+    let mut group = ConvGroup { span, places, first_block, first, pixels };
+    s.tile(&mut group, blocks, pixels).0
+}
+
+impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
+    #[inline(always)]
+    fn run<const B: usize, const P: usize>(&mut self, s: S) {
+        let span = &mut *self.span;
+        let taps = self.places.taps();
+        let mut sum = [[s.splat(0.0); P]; B];
+        let mut w = [ZEROS.as_ptr(); B];
+        for b in 0..B {
+            let (bias, weights) = (span.bias[self.first_block + b], span.weights[self.first_block + b]);
+            assert!(weights.len() == span.channels * taps * LANES && bias.len() == LANES, "a row of weights, a bias");
+            // SAFETY: asserted.
+            sum[b] = [unsafe { s.load(bias.as_ptr()) }; P];
+            w[b] = weights.as_ptr();
+        }
+        let mut left = span.channels;
+        for x in span.x.chunks_exact(span.block_len) {
+            let k = left.min(LANES);
+            for tap in 0..taps {
+                let x = self.places.of_tap::<P>(x, tap);
+                // SAFETY: `of_tap` gives 16 elements each. The rows of weights hold 16 elements for
+                // each channel and tap (asserted), and `k` over all blocks sums to the channels.
+                unsafe { if k == LANES { chain(s, &mut sum, x, w, LANES) } else { chain(s, &mut sum, x, w, k) } }
+                for w in &mut w {
+                    *w = w.wrapping_add(k * LANES);
+                }
+            }
+            left -= k;
+        }
+        let (low, high) = (s.splat(span.clamp.low), s.splat(span.clamp.high));
+        for b in 0..B {
+            let y = &mut span.y[self.first_block + b];
+            assert!((self.first + self.pixels) * LANES <= y.len(), "pixels within the output");
+            for p in 0..P {
+                if p >= self.pixels {
+                    break;
+                }
+                let at = (self.first + p) * LANES;
+                let mut out = sum[b][p];
+                if let Some(r) = &span.residual[self.first_block + b] {
+                    assert!(at + LANES <= r.len(), "pixels within the residual");
+                    // SAFETY: asserted.
+                    out = s.add(out, unsafe { s.load(r.as_ptr().add(at)) });
+                }
+                // SAFETY: asserted above.
+                unsafe { s.store(s.min(high, s.max(low, out)), y.as_ptr().add(at)) };
+            }
+        }
+    }
+}
+
+struct DepthwiseGroup<'a, 'b> {
+    x: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    places: Places<'b>,
+    clamp: &'b Clamp,
+    y: Target<'b>,
+}
+
+/// One channel block of a depthwise convolution, the pixels of `y` (at most what the instruction
+/// set takes at once). `weights` are `[taps][16]`.
+#[inline(always)]
+pub(crate) fn depthwise_group<S: Simd>(
+    s: S,
+    [x, weights, bias]: [&[f32]; 3],
+    places: Places<'_>,
+    clamp: &Clamp,
+    y: Target<'_>,
+) {
+    let pixels = y.len() / LANES;
+    let mut group = DepthwiseGroup { x, weights, bias, places, clamp, y };
+    s.tile(&mut group, 1, pixels);
+}
+
+impl<S: Simd> Group<S> for DepthwiseGroup<'_, '_> {
+    #[inline(always)]
+    fn run<const B: usize, const P: usize>(&mut self, s: S) {
+        let taps = self.places.taps();
+        assert!(self.weights.len() == taps * LANES && self.bias.len() == LANES, "a row of weights, a bias");
+        // SAFETY: asserted.
+        let mut sum = [unsafe { s.load(self.bias.as_ptr()) }; P];
+        for tap in 0..taps {
+            // SAFETY: asserted.
+            let w = unsafe { s.load(self.weights.as_ptr().add(tap * LANES)) };
+            let x = self.places.of_tap::<P>(self.x, tap);
+            for p in 0..P {
+                // SAFETY: `of_tap` gives 16 elements each.
+                sum[p] = s.fma(unsafe { s.load(x[p]) }, w, sum[p]);
+            }
+        }
+        let (low, high) = (s.splat(self.clamp.low), s.splat(self.clamp.high));
+        for p in 0..P {
+            if p >= self.y.len() / LANES {
+                break;
+            }
+            // SAFETY: pixel `p` lies within `y`.
+            unsafe { s.store(s.min(high, s.max(low, sum[p])), self.y.as_ptr().add(p * LANES)) };
+        }
+    }
+}
+
+/// Columns of a product: panels of 16, all rows.
+pub(crate) struct GemmSpan<'a> {
+    /// Rows of `k` elements.
+    pub(crate) x: SourceGrid<'a>,
+    /// Inner dimension.
+    pub(crate) k: usize,
+    /// Panels of `16 k` elements.
+    pub(crate) panels: [&'a [f32]; 2],
+    /// 16 elements for each panel.
+    pub(crate) bias: [&'a [f32]; 2],
+    /// Panels that there are, 1 or 2.
+    pub(crate) blocks: usize,
+    /// Factor of the sum, before the residual.
+    pub(crate) scale: f32,
+    /// Rows as long as those of `y`, added last.
+    pub(crate) residual: Option<SourceGrid<'a>>,
+    /// Rows of the panels' columns; the last panel may be narrower than 16.
+    pub(crate) y: TargetGrid<'a>,
+    /// Applied in registers.
+    pub(crate) clamp: Clamp,
+}
+
+struct GemmGroup<'a, 'b> {
+    span: &'b mut GemmSpan<'a>,
+    first_block: usize,
+    first: usize,
+    rows: usize,
+}
+
+/// Computes up to `rows` rows from `first` on of panel `first_block` (and the next, if the
+/// instruction set takes two); returns panels and rows done.
+#[inline(always)]
+pub(crate) fn gemm_group<S: Simd>(
+    s: S,
+    span: &mut GemmSpan<'_>,
+    first_block: usize,
+    [first, rows]: [usize; 2],
+) -> (usize, usize) {
+    let blocks = span.blocks - first_block;
+    let mut group = GemmGroup { span, first_block, first, rows };
+    s.tile(&mut group, blocks, rows)
+}
+
+impl<S: Simd> Group<S> for GemmGroup<'_, '_> {
+    #[inline(always)]
+    fn run<const B: usize, const P: usize>(&mut self, s: S) {
+        let span = &mut *self.span;
+        let last = self.rows.min(P) - 1;
+        let mut sum = [[s.splat(0.0); P]; B];
+        let mut w = [ZEROS.as_ptr(); B];
+        for b in 0..B {
+            let (bias, panel) = (span.bias[self.first_block + b], span.panels[self.first_block + b]);
+            assert!(panel.len() == span.k * LANES && bias.len() == LANES, "a panel of weights, a bias");
+            // SAFETY: asserted.
+            sum[b] = [unsafe { s.load(bias.as_ptr()) }; P];
+            w[b] = panel.as_ptr();
+        }
+        let mut x = [ZEROS.as_ptr(); P];
+        for (p, x) in x.iter_mut().enumerate() {
+            let row = span.x.row(self.first + p.min(last));
+            assert!(row.len() == span.k, "a row of the left side");
+            *x = row.as_ptr();
+        }
+        // SAFETY: rows of `k` and panels of `16 k` elements, asserted.
+        unsafe { chain(s, &mut sum, x, w, span.k) };
+        for b in 0..B {
+            for p in 0..P {
+                if p <= last {
+                    store_columns(s, span, [self.first + p, self.first_block + b], sum[b][p]);
+                }
+            }
+        }
+    }
+}
+
+/// Scales, adds, clamps and writes one row's part of a panel.
+#[inline(always)]
+fn store_columns<S: Simd>(s: S, span: &mut GemmSpan<'_>, [row, block]: [usize; 2], sum: S::V) {
+    let mut y = span.y.row(row);
+    let first = block * LANES;
+    let width = (y.len() - first).min(LANES);
+    let mut y = y.part(first, width);
+    let mut sum = s.mul(sum, s.splat(span.scale));
+    if let Some(residual) = &span.residual {
+        let residual = residual.row(row);
+        let mut lanes = [0.0; LANES];
+        for (j, lane) in lanes[..width].iter_mut().enumerate() {
+            *lane = residual.get(first + j);
+        }
+        sum = s.add(sum, s.from_array(&lanes));
+    }
+    let sum = s.min(s.splat(span.clamp.high), s.max(s.splat(span.clamp.low), sum));
+    if width == LANES {
+        // SAFETY: the part has 16 elements.
+        unsafe { s.store(sum, y.as_ptr()) };
+    } else {
+        y.as_mut().copy_from_slice(&s.to_array(sum)[..width]);
+    }
+}

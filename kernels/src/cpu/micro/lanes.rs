@@ -1,0 +1,91 @@
+//! Loops over contiguous elements, 16 at a time. A remainder goes through the same operations.
+
+use super::Simd;
+use crate::cpu::LANES;
+use crate::cpu::view::{Source, Target};
+
+/// One side of [`zip`].
+#[derive(Clone, Copy)]
+pub(crate) enum Lanes<'a> {
+    /// An element for each.
+    Each(Source<'a>),
+    /// The same for all.
+    One(f32),
+}
+
+/// 16 elements from `i` on; those beyond the end are `filler`.
+#[inline(always)]
+fn load<S: Simd>(s: S, x: &Source<'_>, i: usize, filler: f32) -> S::V {
+    let left = x.len() - i;
+    if left >= LANES {
+        // SAFETY: `i + 16` elements lie in the view.
+        return unsafe { s.load(x.as_ptr().add(i)) };
+    }
+    let mut lanes = [filler; LANES];
+    for (j, lane) in lanes[..left].iter_mut().enumerate() {
+        *lane = x.get(i + j);
+    }
+    s.from_array(&lanes)
+}
+
+/// 16 elements of one side of [`zip`] from `i` on.
+#[inline(always)]
+fn side<S: Simd>(s: S, x: &Lanes<'_>, i: usize) -> S::V {
+    match x {
+        Lanes::Each(x) => load(s, x, i, 1.0),
+        Lanes::One(x) => s.splat(*x),
+    }
+}
+
+/// Writes 16 elements from `i` on, or those that there are.
+#[inline(always)]
+fn store<S: Simd>(s: S, v: S::V, y: &mut Target<'_>, i: usize) {
+    let left = y.len() - i;
+    if left >= LANES {
+        // SAFETY: `i + 16` elements lie in the view.
+        return unsafe { s.store(v, y.as_ptr().add(i)) };
+    }
+    for (j, lane) in s.to_array(v)[..left].iter().enumerate() {
+        // SAFETY: `i + left` elements lie in the view.
+        unsafe { y.as_ptr().add(i + j).write(*lane) };
+    }
+}
+
+/// `y[i] = f(x[i])`; `x` may be `y`.
+#[inline(always)]
+pub(crate) fn map<S: Simd>(s: S, x: Source<'_>, y: &mut Target<'_>, f: impl Fn(S::V) -> S::V) {
+    assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
+    for i in (0..y.len()).step_by(LANES) {
+        store(s, f(load(s, &x, i, 0.0)), y, i);
+    }
+}
+
+/// `y[i] = f(a[i], b[i])`; `a` or `b` may be `y`.
+#[inline(always)]
+pub(crate) fn zip<S: Simd>(s: S, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>, f: impl Fn(S::V, S::V) -> S::V) {
+    for x in [&a, &b] {
+        if let Lanes::Each(x) = x {
+            assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
+        }
+    }
+    for i in (0..y.len()).step_by(LANES) {
+        let v = f(side(s, &a, i), side(s, &b, i));
+        store(s, v, y, i);
+    }
+}
+
+/// Folds `x` into 16 lanes, lane `i % 16`; lanes without an element get `filler`.
+#[inline(always)]
+pub(crate) fn fold<S: Simd>(
+    s: S,
+    x: Source<'_>,
+    start: f32,
+    filler: f32,
+    f: impl Fn(S::V, S::V) -> S::V,
+) -> [f32; LANES] {
+    let mut sum = s.splat(start);
+    for i in (0..x.len()).step_by(LANES) {
+        sum = f(sum, load(s, &x, i, filler));
+    }
+    s.to_array(sum)
+}

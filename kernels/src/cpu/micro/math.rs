@@ -1,0 +1,179 @@
+//! Functions of 16 lanes, built from [`Simd`]'s operations.
+
+use super::Simd;
+use crate::params::{Activation, ActivationKind};
+
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) -> S::V {
+    let mut sum = s.splat(coefficients[0]);
+    for &c in &coefficients[1..] {
+        sum = s.fma(sum, x, s.splat(c));
+    }
+    sum
+}
+
+/// `exp(x)`: `2^n` times a polynomial on `[-ln 2 / 2, ln 2 / 2]`, within 2 units in the last place.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    // Beyond these the result is 0 or infinite anyway.
+    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
+    let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
+    // ln 2 in two parts, the first with few bits so that its product is exact.
+    let r = s.fma(n, s.splat(-0.693_359_4), x);
+    let r = s.fma(n, s.splat(2.121_944_4e-4), r);
+    let p =
+        polynomial(s, r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0]);
+    // Two factors, since 2^n alone leaves the range of normal numbers before the result does.
+    let half = s.round(s.mul(n, s.splat(0.5)));
+    s.mul(s.mul(p, s.exp2(half)), s.exp2(s.sub(n, half)))
+}
+
+/// `1 / (1 + exp(-x))`
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
+    let one = s.splat(1.0);
+    s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
+}
+
+#[inline(always)]
+fn abs<S: Simd>(s: S, x: S::V) -> S::V {
+    s.max(s.sub(s.splat(0.0), x), x)
+}
+
+/// `tanh(x)`: a polynomial near zero, where the formula with `exp` would cancel.
+#[inline(always)]
+fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    let square = s.mul(x, x);
+    let near = polynomial(s, square, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1]);
+    let near = s.fma(s.mul(near, square), x, x);
+    let e = exp(s, s.add(x, x));
+    let far = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
+    s.select_less(abs(s, x), s.splat(0.625), near, far)
+}
+
+/// `erf(x)` within 5e-7 (Abramowitz and Stegun, 7.1.26).
+#[inline(always)]
+fn erf<S: Simd>(s: S, x: S::V) -> S::V {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let a = abs(s, x);
+    let t = s.div(one, s.fma(s.splat(0.327_591_1), a, one));
+    let p = polynomial(s, t, [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6, 0.0]);
+    let y = s.sub(one, s.mul(p, exp(s, s.sub(zero, s.mul(a, a)))));
+    s.select_less(x, zero, s.sub(zero, y), y)
+}
+
+/// `clip(a x + b, 0, 1)`
+#[inline(always)]
+fn hard_sigmoid<S: Simd>(s: S, x: S::V, a: S::V, b: S::V) -> S::V {
+    s.min(s.splat(1.0), s.max(s.splat(0.0), s.fma(x, a, b)))
+}
+
+/// Calls `apply` once with the function that `activation` names, so that a loop holds no choice.
+#[inline(always)]
+pub(crate) fn with_activation<S: Simd>(s: S, activation: &Activation, apply: impl Apply<S>) {
+    use ActivationKind::*;
+    let (a, b) = (s.splat(activation.a), s.splat(activation.b));
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let Some(kind) = ActivationKind::from_u32(activation.kind) else {
+        unreachable!("a checked block names an activation")
+    };
+    match kind {
+        None => apply.with(
+            #[inline(always)]
+            |x| x,
+        ),
+        Relu => apply.with(
+            #[inline(always)]
+            |x| s.max(zero, x),
+        ),
+        Clip => apply.with(
+            #[inline(always)]
+            |x| s.min(b, s.max(a, x)),
+        ),
+        HardSigmoid => apply.with(
+            #[inline(always)]
+            |x| hard_sigmoid(s, x, a, b),
+        ),
+        HardSwish => apply.with(
+            #[inline(always)]
+            |x| s.mul(x, hard_sigmoid(s, x, a, b)),
+        ),
+        Sigmoid => apply.with(
+            #[inline(always)]
+            |x| sigmoid(s, x),
+        ),
+        Swish => apply.with(
+            #[inline(always)]
+            |x| s.mul(x, sigmoid(s, s.mul(a, x))),
+        ),
+        LeakyRelu => apply.with(
+            #[inline(always)]
+            |x| s.select_less(x, zero, s.mul(a, x), x),
+        ),
+        Tanh => apply.with(
+            #[inline(always)]
+            |x| tanh(s, x),
+        ),
+        Gelu => apply.with(
+            #[inline(always)]
+            |x| {
+                let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+                s.mul(s.mul(s.splat(0.5), x), s.add(one, e))
+            },
+        ),
+        Erf => apply.with(
+            #[inline(always)]
+            |x| erf(s, x),
+        ),
+        Exp => apply.with(
+            #[inline(always)]
+            |x| exp(s, x),
+        ),
+        Sqrt => apply.with(
+            #[inline(always)]
+            |x| s.sqrt(x),
+        ),
+        Reciprocal => apply.with(
+            #[inline(always)]
+            |x| s.div(one, x),
+        ),
+        Abs => apply.with(
+            #[inline(always)]
+            |x| abs(s, x),
+        ),
+        Affine => apply.with(
+            #[inline(always)]
+            |x| s.fma(a, x, b),
+        ),
+    }
+}
+
+/// A loop that is given the function of one element.
+pub(crate) trait Apply<S: Simd> {
+    /// Runs the loop with `f`.
+    fn with(self, f: impl Fn(S::V) -> S::V);
+}
+
+/// The part of an activation that is a clamp, and the rest. Accumulators are clamped in registers;
+/// the rest takes a second pass over what was stored.
+pub(crate) struct Clamp {
+    /// Lower bound.
+    pub(crate) low: f32,
+    /// Upper bound.
+    pub(crate) high: f32,
+    /// What remains to be applied to the stored values.
+    pub(crate) rest: Option<Activation>,
+}
+
+impl Clamp {
+    /// Splits `activation`.
+    pub(crate) fn of(activation: &Activation) -> Clamp {
+        let all = Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY, rest: Option::None };
+        match ActivationKind::from_u32(activation.kind) {
+            Some(ActivationKind::None) => all,
+            Some(ActivationKind::Relu) => Clamp { low: 0.0, ..all },
+            Some(ActivationKind::Clip) => Clamp { low: activation.a, high: activation.b, ..all },
+            _ => Clamp { rest: Some(*activation), ..all },
+        }
+    }
+}

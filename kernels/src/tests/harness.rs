@@ -1,0 +1,216 @@
+//! A machine of plain buffers that runs one kernel, and sees to it that the kernel keeps to its
+//! footprint.
+
+use crate::image::{self, InstructionSet};
+use crate::launch::Kernel;
+use crate::layout::Packed;
+use crate::operand::{Binding, MAX_BATCH, Operand, Space};
+use crate::params::{Access, Activation, ActivationKind, LANES, Region};
+
+/// Elements between tensors of the workspace: nobody may touch them.
+const GAP: usize = 64;
+
+/// The memory of one launch. What no test wrote is NaN, so whoever reads it betrays itself.
+pub(super) struct Machine {
+    pub(super) workspace: Vec<f32>,
+    pub(super) pages: Vec<Vec<f32>>,
+    pub(super) inputs: Vec<Vec<f32>>,
+    pub(super) outputs: Vec<Vec<f32>>,
+}
+
+impl Machine {
+    pub(super) fn new() -> Machine {
+        Machine { workspace: vec![f32::NAN; GAP], pages: Vec::new(), inputs: Vec::new(), outputs: Vec::new() }
+    }
+
+    /// Puts `values` into the workspace.
+    pub(super) fn place(&mut self, values: &[f32]) -> Operand {
+        let offset = self.workspace.len().next_multiple_of(LANES as usize);
+        self.workspace.resize(offset, f32::NAN);
+        self.workspace.extend_from_slice(values);
+        self.workspace.resize(self.workspace.len() + GAP, f32::NAN);
+        Operand::contiguous(Space::Workspace, 0, u32::try_from(offset * 4).unwrap())
+    }
+
+    /// Room for `len` elements in the workspace.
+    pub(super) fn room(&mut self, len: usize) -> Operand {
+        self.place(&vec![f32::NAN; len])
+    }
+
+    /// Packs weights into pages of `rows_per_page` rows.
+    pub(super) fn weights(&mut self, packed: &Packed, rows_per_page: u32) -> Operand {
+        let page = u32::try_from(self.pages.len()).unwrap();
+        let row = packed.row_bytes as usize / 4;
+        for rows in packed.data.chunks(row * rows_per_page as usize) {
+            let mut values = vec![f32::NAN; GAP];
+            values.extend_from_slice(rows);
+            values.resize(values.len() + GAP, f32::NAN);
+            self.pages.push(values);
+        }
+        let offset = u32::try_from(GAP * 4).unwrap();
+        Operand { space: Space::Weights as u32, page, offset, rows_per_page }
+    }
+
+    /// `len` elements of the workspace from an operand on.
+    pub(super) fn read(&self, operand: Operand, len: usize) -> Vec<f32> {
+        self.workspace[operand.offset as usize / 4..][..len].to_vec()
+    }
+
+    /// Runs every tile of `kernel`, last first.
+    pub(super) fn run<K: Kernel>(&mut self, set: InstructionSet, kernel: &K) {
+        kernel.check().unwrap();
+        let mut regions = Vec::new();
+        kernel.footprint(&mut |region| regions.push(region));
+        for region in &regions {
+            self.bound(region);
+        }
+        let before = [self.workspace.clone(), self.outputs.concat()];
+        self.call(set, kernel);
+        for region in regions.iter().filter(|r| r.access == Access::Write) {
+            assert!(matches!(region.operand.space, 2 | 3), "{} is written to {}", region.name, region.operand.space);
+        }
+        let may_write = |i: usize| {
+            let at = i as u64 * 4;
+            regions.iter().filter(|r| r.access == Access::Write && r.operand.space == 3).any(|r| {
+                let start = u64::from(r.operand.offset) + r.first;
+                at >= start && (at - start) / r.stride < r.rows && (at - start) % r.stride < r.row_bytes
+            })
+        };
+        for (i, (was, is)) in before[0].iter().zip(&self.workspace).enumerate() {
+            assert!(was.to_bits() == is.to_bits() || may_write(i), "{} wrote element {i}", K::NAME);
+        }
+    }
+
+    /// Runs without looking at what was written.
+    pub(super) fn call<K: Kernel>(&mut self, set: InstructionSet, kernel: &K) {
+        let table: Vec<u64> = self.pages.iter().map(|p| p.as_ptr() as u64).collect();
+        let mut binding = Binding {
+            page_table: table.as_ptr() as u64,
+            workspace: self.workspace.as_mut_ptr() as u64,
+            inputs: [0; MAX_BATCH],
+            outputs: [0; MAX_BATCH],
+        };
+        for (address, input) in binding.inputs.iter_mut().zip(&self.inputs) {
+            *address = input.as_ptr() as u64;
+        }
+        for (address, output) in binding.outputs.iter_mut().zip(&mut self.outputs) {
+            *address = output.as_mut_ptr() as u64;
+        }
+        let mut parameters = (&raw const binding as u64).to_ne_bytes().to_vec();
+        parameters.extend_from_slice(bytemuck::bytes_of(kernel));
+        let mut scratch = vec![f32::NAN; crate::cpu::SCRATCH_BYTES / 4];
+        let entries = image::entries(set);
+        let &(_, function, bytes) = entries.iter().find(|e| e.0.to_str() == Ok(K::NAME)).unwrap();
+        assert_eq!(bytes, parameters.len());
+        for tile in (0..kernel.grid()).rev() {
+            // SAFETY: the footprint was bounded against the buffers, which are this test's own.
+            unsafe { function(parameters.as_ptr(), tile, scratch.as_mut_ptr().cast()) };
+        }
+    }
+
+    /// Checks that a region lies within its buffers.
+    fn bound(&self, r: &Region) {
+        let (first, per_page) = (u64::from(r.operand.offset) + r.first, u64::from(r.operand.rows_per_page));
+        for row in [0, r.rows - 1] {
+            let page = r.operand.page as usize + usize::try_from(row / per_page).unwrap();
+            let end = first + row % per_page * r.stride + r.row_bytes;
+            let len = match Space::from_u32(r.operand.space).unwrap() {
+                Space::Weights => self.pages[page].len(),
+                Space::Input => self.inputs[page].len(),
+                Space::Output => self.outputs[page].len(),
+                Space::Workspace => self.workspace.len(),
+            };
+            assert!(end <= len as u64 * 4, "{} ends at {end} of {}", r.name, len * 4);
+        }
+    }
+}
+
+/// The instruction sets to test.
+pub(super) fn sets() -> Vec<InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available()).collect()
+}
+
+/// `len` values in -1..1 from a seed.
+pub(super) fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        f32::from(u16::try_from(state >> 48).unwrap()) / 32768.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// An image `[n][c][hw]` blocked into a tensor of `whole` blocks; what is no channel is NaN.
+pub(super) fn block(values: &[f32], [n, c, hw, whole]: [usize; 4]) -> Vec<f32> {
+    let mut out = vec![f32::NAN; n * whole * hw * 16];
+    for (i, &value) in values.iter().enumerate() {
+        let (item, channel, place) = (i / (c * hw), i / hw % c, i % hw);
+        out[((item * whole + channel / 16) * hw + place) * 16 + channel % 16] = value;
+    }
+    out
+}
+
+/// The reverse of [`block`].
+pub(super) fn unblock(values: &[f32], [n, c, hw, whole]: [usize; 4]) -> Vec<f32> {
+    (0..n * c * hw)
+        .map(|i| {
+            let (item, channel, place) = (i / (c * hw), i / hw % c, i % hw);
+            values[((item * whole + channel / 16) * hw + place) * 16 + channel % 16]
+        })
+        .collect()
+}
+
+/// Asserts that each value is within `tolerance` of its reference, relative to the largest.
+pub(super) fn close(values: &[f32], reference: &[f64], tolerance: f64) {
+    assert_eq!(values.len(), reference.len());
+    let scale = reference.iter().fold(1.0f64, |m, r| m.max(r.abs()));
+    for (i, (&v, &r)) in values.iter().zip(reference).enumerate() {
+        assert!((f64::from(v) - r).abs() <= tolerance * scale, "element {i} is {v}, not {r} (largest {scale})");
+    }
+}
+
+/// Asserts that two results are the same, bit by bit.
+pub(super) fn same(a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len());
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!(a.to_bits() == b.to_bits(), "element {i}: {a} and {b}");
+    }
+}
+
+/// The function that `activation` names, in `f64`.
+pub(super) fn activation(activation: &Activation, x: f64) -> f64 {
+    use ActivationKind::*;
+    let (a, b) = (f64::from(activation.a), f64::from(activation.b));
+    let hard = (a * x + b).clamp(0.0, 1.0);
+    match ActivationKind::from_u32(activation.kind).unwrap() {
+        None => x,
+        Relu => x.max(0.0),
+        Clip => x.max(a).min(b),
+        HardSigmoid => hard,
+        HardSwish => x * hard,
+        Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Swish => x / (1.0 + (-a * x).exp()),
+        LeakyRelu => x.max(0.0) + a * x.min(0.0),
+        Tanh => x.tanh(),
+        Gelu => x * (1.0 + erf(x / std::f64::consts::SQRT_2)) / 2.0,
+        Erf => erf(x),
+        Exp => x.exp(),
+        Sqrt => x.sqrt(),
+        Reciprocal => 1.0 / x,
+        Abs => x.abs(),
+        Affine => a * x + b,
+    }
+}
+
+/// The error function by its series.
+fn erf(x: f64) -> f64 {
+    let mut term = x;
+    let mut sum = x;
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
