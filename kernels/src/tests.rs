@@ -2,4 +2,3 @@
 
 mod conv;
 mod harness;
-

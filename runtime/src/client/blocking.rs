@@ -77,9 +77,13 @@ impl Client {
         let (connection, welcome) = connect(address, PeerRole::Client, wish)?;
         // A server may grant more than this client has a use for.
         let limit = welcome.requests.min(wish);
-        let abandoned = vec![false; limit as usize];
-        let core = ClientCore::new(limit);
-        Ok(Client { connection, core, welcome, abandoned, ended: VecDeque::new(), lookups: 0 })
+        Ok(Client::from_parts(connection, ClientCore::new(limit), welcome))
+    }
+
+    /// A client over a connection that was driven by someone else; the reverse of [`Client::into_parts`].
+    pub fn from_parts(connection: Connection, core: ClientCore, welcome: Welcome) -> Client {
+        let abandoned = vec![false; core.limit()];
+        Client { connection, core, welcome, abandoned, ended: VecDeque::new(), lookups: 0 }
     }
 
     /// What the gateway grants.
