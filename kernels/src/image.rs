@@ -5,6 +5,7 @@ use crate::launch::for_each_kernel;
 use crate::operand::Binding;
 use crate::params;
 use std::ffi::CStr;
+use sys::cpu::{CpuEntry, CpuImage};
 use thiserror::Error;
 
 /// What the kernels of an image may use. Within one, equal inputs give equal bits.
@@ -56,12 +57,6 @@ impl InstructionSet {
     }
 }
 
-/// A kernel function: parameters (the binding's address, then the block), tile, scratch.
-type Function = unsafe extern "C" fn(parameters: *const u8, tile: u32, scratch: *mut u8);
-
-/// Name, function and parameter bytes of one kernel.
-type Entry = (&'static CStr, Function, usize);
-
 /// Bytes before the block: the binding's address.
 pub(crate) const BINDING_BYTES: usize = size_of::<u64>();
 
@@ -79,8 +74,8 @@ macro_rules! entries {
                     cpu::$($function)::+($token, &block, tile);
                 }
             )*
-            pub(super) static ENTRIES: &[Entry] = &[$(
-                (
+            static ENTRIES: &[CpuEntry] = &[$(
+                CpuEntry::new(
                     match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                         Ok(name) => name,
                         Err(_) => unreachable!(),
@@ -89,6 +84,7 @@ macro_rules! entries {
                     BINDING_BYTES + size_of::<params::$block>(),
                 ),
             )*];
+            pub(super) static IMAGE: CpuImage = CpuImage::new(SCRATCH_BYTES, ENTRIES);
         }
     };
 }
@@ -133,11 +129,17 @@ unsafe fn with<'a, B: params::Block>(parameters: *const u8, tile: u32, scratch: 
     }
 }
 
-/// The kernels of one instruction set.
-pub(crate) fn entries(set: InstructionSet) -> &'static [Entry] {
-    match set {
-        InstructionSet::Avx512 => avx512::ENTRIES,
-        InstructionSet::Avx2 => avx2::ENTRIES,
-        InstructionSet::Portable => portable::ENTRIES,
+/// The image of one instruction set.
+///
+/// # Errors
+/// When this machine has not that instruction set.
+pub fn image(set: InstructionSet) -> Result<&'static CpuImage, Unavailable> {
+    if !set.is_available() {
+        return Err(Unavailable(set));
     }
+    Ok(match set {
+        InstructionSet::Avx512 => &avx512::IMAGE,
+        InstructionSet::Avx2 => &avx2::IMAGE,
+        InstructionSet::Portable => &portable::IMAGE,
+    })
 }

@@ -1,8 +1,13 @@
-//! Launches as data, and the table of kernels.
+//! Launches as data, the table of kernels, the check that makes launching safe, and the way from a
+//! checked plan to a graph of the driver.
 
+mod check;
+mod executable;
 mod table;
 
 pub(crate) use table::for_each_kernel;
+pub use check::{CheckedPlan, LaunchError, PlanError, Spaces};
+pub use executable::{BuildError, Executable, Standing};
 pub use table::{KERNELS, KernelEntry, entry};
 
 use crate::params::Block;

@@ -2,3 +2,5 @@
 
 mod conv;
 mod harness;
+
+mod speed;

@@ -9,6 +9,8 @@
 pub mod base;
 pub mod client;
 pub mod controller;
+pub mod device;
+pub mod disk;
 pub mod gateway;
 pub mod host;
 pub mod net;

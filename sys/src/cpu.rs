@@ -18,5 +18,8 @@ mod team;
 pub use config::{ConfigError, CopyEngines, CpuConfig};
 pub use image::{CpuEntry, CpuImage, CpuKernel, IMAGE_ABI, IMAGE_MAGIC};
 
+#[doc(hidden)]
+pub use table::table;
+
+pub(crate) use context::UUID_PREFIX;
 pub(crate) use device::Platform;
-pub(crate) use table::table;

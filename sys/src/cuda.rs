@@ -12,7 +12,8 @@ mod module;
 mod stream;
 pub(crate) mod table;
 #[rustfmt::skip]
-pub(crate) mod types;
+#[doc(hidden)]
+pub mod types;
 
 pub use context::{Context, DeviceInfo};
 pub use driver::{Driver, Filling};

@@ -12,6 +12,16 @@ pub mod cpu;
 pub mod cuda;
 pub mod doorbell;
 pub mod memory;
+pub mod probe;
 pub mod thread;
 pub mod uring;
 mod word;
+
+/// The driver interface itself, for the crate that builds the cpu driver as a library with the
+/// driver's symbols. Whoever calls an entry point does so in an `unsafe` block of its own.
+#[doc(hidden)]
+pub mod interface {
+    pub use crate::cpu::table as cpu_table;
+    pub use crate::cuda::table::DriverTable;
+    pub use crate::cuda::types;
+}

@@ -5,6 +5,6 @@ mod mapping;
 
 pub(crate) use lease::HostRegion;
 pub use lease::{HostLease, HostSource, LeaseError, SharedLease};
-pub use mapping::{LockState, MapOptions, MemoryError, PAGE_BYTES, Pages};
+pub use mapping::{LockState, MapOptions, MemoryError, PAGE_BYTES, Pages, lock_limit};
 
 pub(crate) use mapping::Mapping;

@@ -98,6 +98,20 @@ mod tests {
     }
 
     #[test]
+    fn the_scheduling_class_is_the_kernels_word() {
+        let class = std::thread::spawn(|| {
+            let before = scheduling_class();
+            let parameters = libc::sched_param { sched_priority: 0 };
+            // SAFETY: 0 names the calling thread; a valid `sched_param`. Anybody may do this.
+            let code = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+            (code, before, scheduling_class())
+        });
+        let (code, before, after) = class.join().unwrap();
+        assert_eq!((code, after), (0, SchedulingClass::Background));
+        assert_ne!(before, SchedulingClass::Other(-1));
+    }
+
+    #[test]
     fn a_thread_has_the_name_it_was_given() {
         let name = std::thread::spawn(|| {
             name_current("a-name-longer-than-15");

@@ -1,10 +1,11 @@
 //! The driver in this process, through the safe interface: what holds here holds on a GPU.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test may panic")]
 
+use clockwork_sys::clock;
 use clockwork_sys::cpu::{CopyEngines, CpuConfig, CpuEntry, CpuImage};
 use clockwork_sys::cuda::*;
 use clockwork_sys::doorbell::Doorbell;
 use clockwork_sys::memory::{HostLease, HostSource};
-use clockwork_sys::{clock, thread};
 
 const TILE_WORDS: usize = 16;
 
@@ -26,7 +27,11 @@ impl Block {
 }
 
 /// One tile is `TILE_WORDS` words at `words + tile * TILE_WORDS`; each becomes `f(word)`.
+///
+/// # Safety
+/// `parameters` points to a `Block` whose words are the caller's for tile `tile`.
 unsafe fn each_word(parameters: *const u8, tile: u32, f: impl Fn(u32, u32) -> u32) {
+    // SAFETY: as the caller promises.
     unsafe {
         let block = *parameters.cast::<Block>();
         let words = std::ptr::with_exposed_provenance_mut::<u32>(block.words as usize);
@@ -38,7 +43,8 @@ unsafe fn each_word(parameters: *const u8, tile: u32, f: impl Fn(u32, u32) -> u3
 }
 
 unsafe extern "C" fn add(parameters: *const u8, tile: u32, scratch: *mut u8) {
-    // Scratch belongs to the thread: what is written there is read back unharmed.
+    // SAFETY: the tests hold what their blocks name; scratch belongs to the thread, so what is
+    // written there is read back unharmed.
     unsafe {
         scratch.cast::<u32>().write(tile);
         each_word(parameters, tile, |word, operand| word.wrapping_add(operand));
@@ -47,11 +53,13 @@ unsafe extern "C" fn add(parameters: *const u8, tile: u32, scratch: *mut u8) {
 }
 
 unsafe extern "C" fn multiply(parameters: *const u8, tile: u32, _scratch: *mut u8) {
+    // SAFETY: the tests hold what their blocks name.
     unsafe { each_word(parameters, tile, |word, operand| word.wrapping_mul(operand)) };
 }
 
 /// Sums all words into the first: reads what every tile of the node before has written.
 unsafe extern "C" fn sum(parameters: *const u8, _tile: u32, _scratch: *mut u8) {
+    // SAFETY: the tests hold what their blocks name, and the grid has one tile.
     unsafe {
         let block = *parameters.cast::<Block>();
         let words = std::ptr::with_exposed_provenance_mut::<u32>(block.words as usize);
@@ -407,36 +415,43 @@ fn completion_rings_the_doorbell_of_a_sleeper() {
 }
 
 #[test]
-fn engine_threads_neither_fault_nor_stay_unseen() {
-    let context = context(&small());
+fn a_stream_waits_on_the_device_for_another() {
+    let context = context(&CpuConfig { copy_engines: CopyEngines::Polled, compute_threads: 2, spin_ns: 0, ..small() });
     let module = Module::load(&context, &IMAGE).unwrap();
     let add = module.function("add").unwrap();
-    let device = context.alloc_device(TILE_WORDS * 4 * 64).unwrap();
+    let bytes = 1 << 20;
+    let device = context.alloc_device(bytes).unwrap();
     let block = Block { words: device.address(), operand: 1 }.bytes();
-    let graph = GraphExec::build(&context, &[KernelNode::tiles(&add, 64, &block)]).unwrap();
-    let mut stream = Stream::new(&context, 4).unwrap();
-    let mut held = vec![device];
-    let mut run = |held: Vec<DeviceLease>| {
-        // SAFETY: the kernel's words lie in `held`.
-        unsafe { stream.launch(0, &graph, None, held) }.unwrap();
-        match finish(&mut stream).leases {
-            Returned::Launch { held, .. } => held,
-            _ => panic!("a launch gives back a launch"),
+    let tiles = (bytes / 4 / TILE_WORDS) as u32;
+    let graph = GraphExec::build(&context, &[KernelNode::tiles(&add, tiles, &block)]).unwrap();
+    let mut inwards = Stream::new(&context, 2).unwrap();
+    let mut exec = Stream::new(&context, 2).unwrap();
+    let mut host = context.alloc_host(bytes).unwrap();
+    for round in 0..20_u32 {
+        host.chunks_exact_mut(4).for_each(|word| word.copy_from_slice(&round.to_le_bytes()));
+        let place = context.alloc_device(bytes).unwrap();
+        inwards.copy_in(0, host, place, CopyPart::first(bytes)).unwrap();
+        exec.wait_for(&inwards).unwrap();
+        // SAFETY: the kernel's words lie in `device`, which this test keeps from other uses.
+        unsafe { exec.launch(1, &graph, None, Vec::new()) }.unwrap();
+        // Nobody copies, so the launch can't run however long the engine is awake.
+        for _ in 0..20 {
+            std::thread::yield_now();
+            assert!(!exec.check().unwrap());
         }
-    };
-    for _ in 0..10 {
-        held = run(held);
+        let copied = clock::now_ns();
+        let Returned::CopyIn { from, .. } = finish_polled(&context, &mut inwards).leases else {
+            panic!("a copy in gives back a copy in")
+        };
+        let finished = finish(&mut exec);
+        assert!(finished.seen_ns > copied);
+        let HostSource::Lease(back) = from else { panic!("a lease gives back a lease") };
+        host = back;
     }
-    let faults = || -> Vec<_> {
-        let threads = thread::registered().into_iter();
-        threads
-            .filter(|it| it.name.contains("-comp") || it.name.contains("-copy-"))
-            .map(|it| (it.id, it.name, it.minor_faults, it.major_faults))
-            .collect()
+    let mut out = Stream::new(&context, 2).unwrap();
+    out.copy_out(0, device, host, CopyPart::first(bytes)).unwrap();
+    let Returned::CopyOut { to, .. } = finish_polled(&context, &mut out).leases else {
+        panic!("a copy out gives back a copy out")
     };
-    assert!(faults().iter().any(|(_, name, ..)| name == "cpu0-comp0"));
-    for _ in 0..1000 {
-        held = run(held);
-    }
-    assert_eq!(held.len(), 1);
+    assert!(to.chunks_exact(4).all(|word| word == 20_u32.to_le_bytes()));
 }

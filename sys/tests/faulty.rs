@@ -1,4 +1,5 @@
 //! The fault injector. Its rules are the process's, so the tests of this file take turns.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use clockwork_sys::cpu::CpuConfig;
 use clockwork_sys::cuda::*;

@@ -1,4 +1,5 @@
 //! The ring: files past the page cache, sockets over loopback, doorbells, cancels and drops.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test may panic")]
 
 use clockwork_sys::clock;
 use clockwork_sys::doorbell::Doorbell;

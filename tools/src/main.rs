@@ -1,3 +1,40 @@
 //! The command line.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod cmd;
+mod import;
+mod npy;
+mod solo;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Serves DNN models and keeps its promises about time.
+#[derive(Parser, Debug)]
+#[command(name = "clockwork", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Import(cmd::import::ImportArgs),
+    Run(cmd::run::RunArgs),
+}
+
+fn main() -> ExitCode {
+    let done: Result<(), Box<dyn Error>> = match Arguments::parse().command {
+        Command::Import(args) => cmd::import::run(args).map_err(Into::into),
+        Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("clockwork: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -35,7 +35,9 @@ impl Sliding {
         let taps = at(window.taps());
         for (tap, offset) in offsets[..taps].iter_mut().enumerate() {
             let (ky, kx) = (tap as u32 / window.kernel_w, tap as u32 % window.kernel_w);
-            *offset = (ky * window.dilation_h * in_w + kx * window.dilation_w) * crate::params::LANES;
+            // Wraps only where the tap lies outside the image, and then it isn't used.
+            let places = (ky * window.dilation_h).wrapping_mul(in_w).wrapping_add(kx * window.dilation_w);
+            *offset = places.wrapping_mul(crate::params::LANES);
         }
         let out_h = if pointwise { 1 } else { out_h };
         Sliding {

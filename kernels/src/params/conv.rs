@@ -3,7 +3,7 @@
 use super::shape::{batch, blocked, within};
 use super::window::sides;
 use super::{
-    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region,
+    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region, weights_region,
 };
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
@@ -100,16 +100,7 @@ impl Block for Conv {
         let (in_hw, out_hw) = (self.in_h * self.in_w, self.out_h * self.out_w);
         let channels = self.in_channels * self.groups;
         visit(blocked_region("x", self.x, [self.n, channels, in_hw, self.x_blocks], Access::Read));
-        let row_bytes = u64::from(self.weights_row()) * 4;
-        visit(Region {
-            name: "weights",
-            operand: self.weights,
-            first: 0,
-            rows: blocks_of(self.out_channels).into(),
-            row_bytes,
-            stride: row_bytes,
-            access: Access::Read,
-        });
+        visit(weights_region(self.weights, blocks_of(self.out_channels), self.weights_row()));
         visit(vector_region("bias", self.bias, self.out_channels));
         let out = [self.n, self.out_channels, out_hw];
         if self.residual_blocks > 0 {

@@ -3,7 +3,7 @@
 use super::shape::{batch, blocked, within};
 use super::window::sides;
 use super::{
-    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region,
+    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region, weights_region,
 };
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
@@ -61,16 +61,7 @@ impl Block for Depthwise {
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
         let (in_hw, out_hw) = (self.in_h * self.in_w, self.out_h * self.out_w);
         visit(blocked_region("x", self.x, [self.n, self.channels, in_hw, self.x_blocks], Access::Read));
-        let row_bytes = u64::from(self.window.taps()) * u64::from(LANES) * 4;
-        visit(Region {
-            name: "weights",
-            operand: self.weights,
-            first: 0,
-            rows: blocks_of(self.channels).into(),
-            row_bytes,
-            stride: row_bytes,
-            access: Access::Read,
-        });
+        visit(weights_region(self.weights, blocks_of(self.channels), self.window.taps() * LANES));
         visit(vector_region("bias", self.bias, self.channels));
         visit(blocked_region("y", self.y, [self.n, self.channels, out_hw, self.y_blocks], Access::Write));
     }

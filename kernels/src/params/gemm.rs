@@ -1,7 +1,7 @@
 //! A row-major matrix times a matrix of weights.
 
 use super::shape::within;
-use super::{Access, Activation, Block, BlockError, LANES, Region, blocks_of, extent, vector_region};
+use super::{Access, Activation, Block, BlockError, LANES, Region, blocks_of, extent, rows_region, vector_region, weights_region};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
@@ -45,11 +45,6 @@ impl Gemm {
     pub const TILE_PANELS: u32 = 4;
 }
 
-fn rows(name: &'static str, operand: Operand, [m, len, stride]: [u32; 3], access: Access) -> Region {
-    let (rows, row_bytes, stride) = (m.into(), u64::from(len) * 4, u64::from(stride) * 4);
-    Region { name, operand, first: 0, rows, row_bytes, stride, access }
-}
-
 impl Block for Gemm {
     fn check(&self) -> Result<(), BlockError> {
         self.activation.check()?;
@@ -73,14 +68,13 @@ impl Block for Gemm {
     }
 
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
-        visit(rows("x", self.x, [self.m, self.k, self.x_stride], Access::Read));
-        let panel = self.k * LANES;
-        visit(rows("weights", self.weights, [blocks_of(self.n), panel, panel], Access::Read));
+        visit(rows_region("x", self.x, [self.m, self.k, self.x_stride], Access::Read));
+        visit(weights_region(self.weights, blocks_of(self.n), self.k * LANES));
         visit(vector_region("bias", self.bias, self.n));
         if self.residual_stride > 0 {
             let shape = [self.m, self.n, self.residual_stride];
-            visit(rows("residual", self.residual, shape, Access::ReadInPlace));
+            visit(rows_region("residual", self.residual, shape, Access::ReadInPlace));
         }
-        visit(rows("y", self.y, [self.m, self.n, self.y_stride], Access::Write));
+        visit(rows_region("y", self.y, [self.m, self.n, self.y_stride], Access::Write));
     }
 }

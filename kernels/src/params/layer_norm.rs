@@ -1,7 +1,7 @@
 //! Layer normalisation over rows.
 
 use super::shape::within;
-use super::{Access, Block, BlockError, Region, extent, vector_region};
+use super::{Access, Block, BlockError, Region, extent, rows_region, vector_region};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
@@ -46,19 +46,10 @@ impl Block for LayerNorm {
     }
 
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
-        let bytes = u64::from(self.rows) * u64::from(self.len) * 4;
-        let region = |name, operand, access| Region {
-            name,
-            operand,
-            first: 0,
-            rows: 1,
-            row_bytes: bytes,
-            stride: bytes,
-            access,
-        };
-        visit(region("x", self.x, Access::ReadInPlace));
+        let len = self.rows * self.len;
+        visit(rows_region("x", self.x, [1, len, len], Access::ReadInPlace));
         visit(vector_region("gamma", self.gamma, self.len));
         visit(vector_region("beta", self.beta, self.len));
-        visit(region("y", self.y, Access::Write));
+        visit(rows_region("y", self.y, [1, len, len], Access::Write));
     }
 }

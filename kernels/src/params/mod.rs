@@ -51,7 +51,7 @@ pub use transfer::{Enter, Leave};
 pub use unary::Unary;
 pub use window::{MAX_TAPS, Window};
 
-pub(crate) use shape::{blocked_region, extent, vector_region};
+pub(crate) use shape::{blocked_region, extent, rows_region, vector_region, weights_region};
 
 /// Lanes of one channel block, and columns of one panel of packed weights.
 pub const LANES: u32 = 16;

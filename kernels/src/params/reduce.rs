@@ -1,7 +1,7 @@
 //! Reduction over one range of dimensions.
 
 use super::shape::within;
-use super::{Access, Block, BlockError, Region, extent};
+use super::{Access, Block, BlockError, Region, extent, rows_region};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
@@ -63,16 +63,8 @@ impl Block for Reduce {
     }
 
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
-        let region = |name, operand, row: u64, access| Region {
-            name,
-            operand,
-            first: 0,
-            rows: self.outer.into(),
-            row_bytes: row * 4,
-            stride: row * 4,
-            access,
-        };
-        visit(region("x", self.x, u64::from(self.len) * u64::from(self.inner), Access::Read));
-        visit(region("y", self.y, self.inner.into(), Access::Write));
+        let read = self.len * self.inner;
+        visit(rows_region("x", self.x, [self.outer, read, read], Access::Read));
+        visit(rows_region("y", self.y, [self.outer, self.inner, self.inner], Access::Write));
     }
 }

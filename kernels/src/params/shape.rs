@@ -73,6 +73,9 @@ pub struct Region {
     pub row_bytes: u64,
     /// Bytes from one row to the next in the same page.
     pub stride: u64,
+    /// Whether the kernel looks for each row in its page. If not, all rows lie in the first page,
+    /// whatever `rows_per_page` says.
+    pub paged: bool,
     /// Read or written.
     pub access: Access,
 }
@@ -117,14 +120,33 @@ pub(crate) fn blocked_region(
         rows: n.into(),
         row_bytes: u64::from(blocks_of(channels)) * block,
         stride: u64::from(whole) * block,
+        paged: false,
         access,
     }
+}
+
+/// Rows of packed weights, `row_len` elements each, found page by page.
+pub(crate) fn weights_region(operand: Operand, rows: u32, row_len: u32) -> Region {
+    let row_bytes = u64::from(row_len) * 4;
+    let (rows, stride) = (rows.into(), row_bytes);
+    Region { name: "weights", operand, first: 0, rows, row_bytes, stride, paged: true, access: Access::Read }
+}
+
+/// `rows` rows of `len` elements, `stride` elements apart, in one page.
+pub(crate) fn rows_region(
+    name: &'static str,
+    operand: Operand,
+    [rows, len, stride]: [u32; 3],
+    access: Access,
+) -> Region {
+    let (rows, row_bytes, stride) = (rows.into(), u64::from(len) * 4, u64::from(stride) * 4);
+    Region { name, operand, first: 0, rows, row_bytes, stride, paged: false, access }
 }
 
 /// One row of `len` elements, padded to whole blocks.
 pub(crate) fn vector_region(name: &'static str, operand: Operand, len: u32) -> Region {
     let row_bytes = u64::from(blocks_of(len)) * u64::from(LANES) * 4;
-    Region { name, operand, first: 0, rows: 1, row_bytes, stride: row_bytes, access: Access::Read }
+    Region { name, operand, first: 0, rows: 1, row_bytes, stride: row_bytes, paged: false, access: Access::Read }
 }
 
 /// Checks a blocked view: `whole` holds the view's blocks, and the tensor is within limits.

@@ -1,7 +1,7 @@
 //! Softmax over rows.
 
 use super::shape::within;
-use super::{Access, Block, BlockError, Region, extent};
+use super::{Access, Block, BlockError, Region, extent, rows_region};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
@@ -36,17 +36,8 @@ impl Block for Softmax {
     }
 
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
-        let bytes = u64::from(self.rows) * u64::from(self.len) * 4;
-        let region = |name, operand, access| Region {
-            name,
-            operand,
-            first: 0,
-            rows: 1,
-            row_bytes: bytes,
-            stride: bytes,
-            access,
-        };
-        visit(region("x", self.x, Access::ReadInPlace));
-        visit(region("y", self.y, Access::Write));
+        let len = self.rows * self.len;
+        visit(rows_region("x", self.x, [1, len, len], Access::ReadInPlace));
+        visit(rows_region("y", self.y, [1, len, len], Access::Write));
     }
 }

@@ -63,14 +63,15 @@ fn check_shape([n, channels, hw, blocks]: [u32; 4]) -> Result<(), BlockError> {
 /// The item's row in its slot, one page a place.
 fn slot(name: &'static str, operand: Operand, [n, channels, hw, _]: [u32; 4], access: Access) -> Region {
     let row_bytes = u64::from(channels) * u64::from(hw) * 4;
-    Region { name, operand, first: 0, rows: n.into(), row_bytes, stride: row_bytes, access }
+    let (rows, stride) = (n.into(), row_bytes);
+    Region { name, operand, first: 0, rows, row_bytes, stride, paged: true, access }
 }
 
 /// The whole batch in the workspace, blocked or row-major.
 fn workspace(name: &'static str, operand: Operand, shape: [u32; 4], access: Access) -> Region {
     let [n, channels, hw, blocks] = shape;
     if blocks == 0 {
-        return slot(name, operand, shape, access);
+        return Region { paged: false, ..slot(name, operand, shape, access) };
     }
     super::blocked_region(name, operand, [n, channels, hw, blocks], access)
 }

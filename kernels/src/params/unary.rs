@@ -1,7 +1,7 @@
 //! A function of each element.
 
 use super::shape::within;
-use super::{Access, Activation, Block, BlockError, Region, extent};
+use super::{Access, Activation, Block, BlockError, Region, extent, rows_region};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
@@ -43,16 +43,7 @@ impl Block for Unary {
     }
 
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
-        let region = |name, operand, stride: u32, access| Region {
-            name,
-            operand,
-            first: 0,
-            rows: self.rows.into(),
-            row_bytes: u64::from(self.len) * 4,
-            stride: u64::from(stride) * 4,
-            access,
-        };
-        visit(region("x", self.x, self.x_stride, Access::ReadInPlace));
-        visit(region("y", self.y, self.y_stride, Access::Write));
+        visit(rows_region("x", self.x, [self.rows, self.len, self.x_stride], Access::ReadInPlace));
+        visit(rows_region("y", self.y, [self.rows, self.len, self.y_stride], Access::Write));
     }
 }

@@ -59,12 +59,4 @@ pub enum DeviceError {
         /// Why.
         source: sys::cuda::ModuleError,
     },
-    /// Work that was put into a stream while measuring failed.
-    #[error("device {device}: measuring: {source}")]
-    Measure {
-        /// Which device.
-        device: u32,
-        /// Why.
-        source: sys::cuda::StreamError,
-    },
 }

@@ -6,9 +6,9 @@ use kernels::operand::Binding;
 use sys::cuda::{Context, CopyPart, DeviceLease, Finished, Returned, SmallWrite, Stream, StreamError};
 use sys::memory::SharedLease;
 
+use super::DeviceError;
 use super::architecture::{Architecture, PlanKey};
 use super::memory::{DeviceMemory, TABLE_WRITES};
-use super::DeviceError;
 use crate::base::limits::{EXEC_DEPTH, LANE_CREDITS, MAX_BATCH, WEIGHT_CHUNK_BYTES, WEIGHT_COPIES_OUTSTANDING};
 use crate::base::{Nanos, SlotId};
 use crate::order::Span;
@@ -17,6 +17,9 @@ use crate::worker::{DevicePage, HostPage, Lane, LaneOp, LaneOutcome, LaneTicket}
 
 /// Operations in flight of the copy lanes: every slot may have one.
 const COPIES_IN_FLIGHT: usize = 4 * LANE_CREDITS;
+
+/// Bytes that one turn copies where the copy engines are polled: nothing else on the thread is late.
+const COPY_BUDGET_BYTES: usize = 256 << 10;
 
 /// A completed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub struct Done {
 /// What an operation in flight is about, so that its leases find their places again.
 #[derive(Clone, Copy, Debug)]
 enum Errand {
-    Chunk { host: HostPage, page: DevicePage, chunk: usize },
+    Chunk { page: DevicePage, chunk: usize },
     Table { table: usize, part: usize },
     Slot(SlotId),
     Exec { places: [Option<SlotId>; MAX_BATCH] },
@@ -41,6 +44,7 @@ enum Errand {
 /// Streams and memory of one device.
 #[derive(Debug)]
 pub struct Lanes {
+    context: Context,
     memory: DeviceMemory,
     weights: LaneStream,
     input: LaneStream,
@@ -84,6 +88,7 @@ impl Lanes {
     /// If the driver has no more streams.
     pub fn new(context: &Context, memory: DeviceMemory) -> Result<Lanes, DeviceError> {
         Ok(Lanes {
+            context: context.clone(),
             memory,
             weights: LaneStream::new(context, WEIGHT_COPIES_OUTSTANDING + TABLE_WRITES)?,
             input: LaneStream::new(context, COPIES_IN_FLIGHT)?,
@@ -118,7 +123,7 @@ impl Lanes {
         let ticket = op.ticket();
         let submitted = match op {
             LaneOp::CopyPage { from, to, offset, bytes, .. } => {
-                self.copy_page(ticket, *from, host_page(*from), *to, *offset as usize, *bytes as usize)
+                self.copy_page(ticket, host_page(*from), *to, *offset as usize, *bytes as usize)
             }
             LaneOp::WriteTable { table, first, pages, .. } => {
                 self.write_table(ticket, usize::from(table.0), *first as usize, pages)
@@ -134,6 +139,12 @@ impl Lanes {
             let outcome = LaneOutcome::Fault { code: fault };
             self.refused.push(Done { ticket, outcome, span: Span { begin: now, end: now } });
         }
+    }
+
+    /// Moves copies on where nobody else does: at most a bounded number of bytes. Says whether any
+    /// were moved, and so whether there may be more.
+    pub fn move_copies(&self) -> bool {
+        self.context.driver().poll_copies(COPY_BUDGET_BYTES) > 0
     }
 
     /// The next completed operation, if any.
@@ -161,7 +172,6 @@ impl Lanes {
     fn copy_page(
         &mut self,
         ticket: LaneTicket,
-        host: HostPage,
         from: SharedLease,
         page: DevicePage,
         offset: usize,
@@ -172,16 +182,10 @@ impl Lanes {
         let to = self.memory.pages[page.0 as usize].chunks[chunk].take();
         let part = CopyPart { from: offset, to: 0, bytes };
         let put = self.weights.stream.copy_in(ticket.sequence, from, to, part);
-        self.accept(Lane::Weights, ticket, Errand::Chunk { host, page, chunk }, put)
+        self.accept(Lane::Weights, ticket, Errand::Chunk { page, chunk }, put)
     }
 
-    fn write_table(
-        &mut self,
-        ticket: LaneTicket,
-        table: usize,
-        first: usize,
-        pages: &[DevicePage],
-    ) -> Result<(), u32> {
+    fn write_table(&mut self, ticket: LaneTicket, table: usize, first: usize, pages: &[DevicePage]) -> Result<(), u32> {
         assert!(first.is_multiple_of(TABLE_ENTRIES), "a table is written in whole parts");
         let part = first / TABLE_ENTRIES;
         let Some(mut from) = self.memory.table_staging.pop() else {
@@ -191,7 +195,7 @@ impl Lanes {
             entry.copy_from_slice(&self.memory.pages[page.0 as usize].address.to_le_bytes());
         }
         let to = self.memory.tables[table].parts[part].take();
-        let bytes = CopyPart::first(std::mem::size_of_val(pages).max(pages.len() * size_of::<u64>()));
+        let bytes = CopyPart::first(pages.len() * size_of::<u64>());
         let put = self.weights.stream.copy_in(ticket.sequence, from, to, bytes);
         self.accept(Lane::Weights, ticket, Errand::Table { table, part }, put)
     }
@@ -280,19 +284,19 @@ impl Lanes {
 
     fn put_back(&mut self, errand: Errand, leases: Returned) {
         match (errand, leases) {
-            (Errand::Chunk { page, chunk, .. }, Returned::CopyIn { to, .. }) => {
+            (Errand::Chunk { page, chunk }, Returned::CopyIn { to, .. }) => {
                 self.memory.pages[page.0 as usize].chunks[chunk].put(to);
             }
             (Errand::Table { table, part }, Returned::CopyIn { from, to }) => {
                 self.memory.tables[table].parts[part].put(to);
-                if let sys::cuda::HostSource::Lease(from) = from {
+                if let sys::memory::HostSource::Lease(from) = from {
                     self.memory.table_staging.push(from);
                 }
             }
             (Errand::Slot(slot), Returned::CopyIn { from, to }) => {
                 let memory = self.memory.slot(slot);
                 memory.input.put(to);
-                if let sys::cuda::HostSource::Lease(from) = from {
+                if let sys::memory::HostSource::Lease(from) = from {
                     memory.host_input.put(from);
                 }
             }

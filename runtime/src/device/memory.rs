@@ -1,5 +1,6 @@
 //! All memory of one device, taken at start and divided into pages, page tables, slots and workspace.
 
+use kernels::launch::Standing;
 use sys::cuda::{Context, DeviceLease};
 use sys::memory::HostLease;
 
@@ -83,9 +84,10 @@ pub struct DeviceMemory {
     pub(super) workspace_address: u64,
     /// Where the exec lane writes the binding, and the pinned bytes that it writes from.
     pub(super) binding: Held<DeviceLease>,
-    pub(super) binding_address: u64,
     pub(super) binding_staging: Held<HostLease>,
     pub(super) table_staging: Vec<HostLease>,
+    /// What a binding may name beside the leases that a launch holds: page tables and null slots.
+    standing: Standing,
 }
 
 impl DeviceMemory {
@@ -97,14 +99,15 @@ impl DeviceMemory {
         let taker = Taker { context };
         let workspace = taker.device("the workspace", needs.workspace_bytes.max(ALIGNMENT))?;
         let binding = taker.device("the binding", size_of::<kernels::operand::Binding>())?;
+        let mut standing = Standing::new();
         Ok(DeviceMemory {
             pages: taker.pages(needs.pages, needs.page_bytes)?,
-            tables: taker.tables(&needs.table_entries)?,
+            tables: taker.tables(&needs.table_entries, &mut standing)?,
             slots: taker.slots(&needs.slots)?,
-            null: taker.null(&needs.slots)?,
+            null: taker.null(&needs.slots, &mut standing)?,
+            standing,
             workspace_address: workspace.address(),
             workspace: Held::new("the workspace", workspace),
-            binding_address: binding.address(),
             binding: Held::new("the binding", binding),
             binding_staging: Held::new(
                 "the binding's staging area",
@@ -125,9 +128,18 @@ impl DeviceMemory {
         &mut self.slots[usize::from(slot.class)][usize::from(slot.index)]
     }
 
-    /// Device address of the binding, which every parameter block starts with.
-    pub fn binding_address(&self) -> u64 {
-        self.binding_address
+    /// Where the exec lane writes the binding: every graph reads it there.
+    ///
+    /// # Panics
+    /// If a launch is under way; graphs are built before the first.
+    pub fn binding(&self) -> &DeviceLease {
+        let Some(binding) = self.binding.get() else { panic!("graphs are built before the first launch") };
+        binding
+    }
+
+    /// What a binding may name beside the leases that a launch holds.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 }
 
@@ -173,10 +185,11 @@ impl Taker<'_> {
         Ok(chunked.collect())
     }
 
-    fn tables(&self, entries: &[usize]) -> Result<Vec<Table>, DeviceError> {
+    fn tables(&self, entries: &[usize], standing: &mut Standing) -> Result<Vec<Table>, DeviceError> {
         let parts = |entries: &usize| entries.div_ceil(TABLE_ENTRIES).max(1);
         let total: usize = entries.iter().map(parts).sum();
         let all = self.device("page tables", (total * TABLE_PART_BYTES).max(ALIGNMENT))?;
+        standing.add(&all);
         let leases = all.split_into(total, TABLE_PART_BYTES).map_err(|source| self.lease("page tables", source))?;
         let mut leases = leases.into_iter();
         let table = |entries: &usize| {
@@ -210,7 +223,7 @@ impl Taker<'_> {
         Ok(slots)
     }
 
-    fn null(&self, classes: &SlotClasses) -> Result<NullSlot, DeviceError> {
+    fn null(&self, classes: &SlotClasses, standing: &mut Standing) -> Result<NullSlot, DeviceError> {
         let largest = |bytes: fn(&crate::worker::config::SlotClass) -> u32| {
             let most = classes.iter().filter(|class| class.count > 0).map(bytes).max().unwrap_or(0);
             (most as usize).next_multiple_of(ALIGNMENT).max(ALIGNMENT)
@@ -219,6 +232,8 @@ impl Taker<'_> {
         // Each place writes its own scratch: tiles that run side by side never share a byte.
         let output_bytes = largest(|class| class.output_bytes);
         let output = self.device("the null slot's outputs", output_bytes * MAX_BATCH)?;
+        standing.add(&input);
+        standing.add(&output);
         let outputs = std::array::from_fn(|place| output.address() + (place * output_bytes) as u64);
         Ok(NullSlot { input: input.address(), outputs, _leases: [input, output] })
     }

@@ -149,6 +149,9 @@ pub enum Event {
         /// The stages of its batch, in gateway time.
         stages: Stages,
     },
+    /// The last byte of an input was accepted by the worker's socket, or its connection is gone: the
+    /// request's place of the slab is not read any more.
+    InputSent(RequestId),
     /// The last byte of an answer was accepted by the client's socket.
     Sent(RequestId),
     /// Time passed.
@@ -258,7 +261,7 @@ pub enum Output {
         /// Bound on sending the answer.
         return_bound: Nanos,
     },
-    /// To the worker: the request's payload, from its place of the slab.
+    /// To the worker: the request's payload, from its place of the slab. The host reports `InputSent`.
     Input {
         /// The request.
         request: RequestId,

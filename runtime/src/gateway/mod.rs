@@ -3,6 +3,11 @@
 //! A gateway answers what needs no scheduler (unknown model, bad input), asks for the rest, sends
 //! inputs to where they are placed, and is the one judge of deadlines.
 
+mod catalog;
+pub mod core;
 pub mod event;
+mod returns;
+mod slab;
 
+pub use core::Core;
 pub use event::{Answer, CatalogModel, ClientId, Config, Ends, Event, Outbox, Output, Request};

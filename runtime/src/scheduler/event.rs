@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 
 use crate::base::limits::{MAX_OUT, MAX_SHAPES, MAX_SLOT_CLASSES};
 use crate::base::{ActionId, DeviceId, ModelId, Nanos, RequestId, ShapeId, SlotId, WorkerId};
+use crate::order::record::End;
 use crate::order::{Action, ActionResult, Reject, Status};
 use crate::package::Target;
 use crate::profile::{Architecture, DeviceKind, Profile};
@@ -117,8 +118,8 @@ pub enum Event {
     Ask(Ask),
     /// A client withdrew a request, or went away.
     Withdraw(RequestId),
-    /// A gateway ended a request itself (its deadline passed); nothing more is wanted for it.
-    Ended(RequestId),
+    /// A gateway says how a request ended; unless it ended OK, nothing more is wanted for it.
+    Ended(RequestId, End),
     /// A worker connected. Off the path.
     WorkerUp(Box<WorkerUp>),
     /// A worker's connection was lost, and all that it held.

@@ -4,13 +4,28 @@
 //! and everything admitted before it is in time; its slot is given out at once, so that its input
 //! travels; which batch it is in is decided only just before the device becomes free.
 
+mod actions;
+mod admit;
+mod commit;
 pub mod config;
+pub mod core;
 pub mod event;
+mod evict;
+mod load;
+mod mirror;
+mod models;
+mod requests;
+mod result;
+mod slots;
 pub mod status;
+mod strategy;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
-pub use event::{Ask, DeviceUp, Event, ModelSpec, Outbox, Output, ShapeSpec, SlotClass, WorkerUp};
-pub use status::{Counters, DeviceStatus, Snapshot};
+pub use core::Core;
+pub use event::{Ask, DeviceUp, Event, FREED_SLOTS, ModelSpec, Outbox, Output, ShapeSpec, SlotClass, WorkerUp};
+pub use status::{Counters, DeviceStatus, ModelStatus, Snapshot};
 
 use crate::base::Nanos;
 

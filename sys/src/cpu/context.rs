@@ -6,6 +6,9 @@ use crate::cuda::types::*;
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::Arc;
 
+/// What the identity of every cpu device begins with; no GPU's does. Two bytes of ordinal follow.
+pub(crate) const UUID_PREFIX: [u8; 14] = *b"clockwork-cpu\0";
+
 pub(super) unsafe extern "C" fn cuInit(flags: c_uint) -> CUresult {
     if flags == 0 { CUresult::CUDA_SUCCESS } else { CUresult::CUDA_ERROR_INVALID_VALUE }
 }
@@ -52,11 +55,12 @@ pub(super) unsafe extern "C" fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, device: CU
     if Device::by_ordinal(device).is_none() {
         return CUresult::CUDA_ERROR_INVALID_DEVICE;
     }
-    let mut bytes: [c_char; 16] = b"clockwork-cpu\0\0\0".map(u8::cast_signed);
-    let [.., low, high] = device.to_le_bytes();
-    let [first, second, ..] = device.to_le_bytes();
-    debug_assert!(low == 0 && high == 0, "far fewer than 2^16 devices");
-    (bytes[14], bytes[15]) = (first.cast_signed(), second.cast_signed());
+    let [first, second, rest @ ..] = device.to_le_bytes();
+    debug_assert!(rest == [0, 0], "far fewer than 2^16 devices");
+    let mut bytes = [0; 16];
+    bytes[..14].copy_from_slice(&UUID_PREFIX);
+    bytes[14..].copy_from_slice(&[first, second]);
+    let bytes = bytes.map(u8::cast_signed);
     // SAFETY: valid for the write of a uuid or null.
     unsafe { write(uuid, CUuuid { bytes }) }
 }

@@ -12,7 +12,8 @@ use crate::cuda::table::{DriverTable, driver_table};
 macro_rules! define_filling {
     ($($name:ident: $generated:ident = ($($argument:ident: $kind:ty),*);)*) => {
         /// The entry points of this process.
-        pub(crate) fn table() -> DriverTable {
+        #[must_use]
+        pub fn table() -> DriverTable {
             DriverTable { $($name,)* }
         }
     };

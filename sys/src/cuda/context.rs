@@ -5,6 +5,7 @@ use super::error::DriverError;
 use super::memory::{DeviceLease, PinnedMemory};
 use super::table::DriverTable;
 use super::types::*;
+use crate::cpu::UUID_PREFIX;
 use crate::doorbell::Doorbell;
 use crate::memory::HostLease;
 use std::cell::Cell;
@@ -41,13 +42,11 @@ impl DeviceInfo {
         let table = driver.table();
         let device = device(driver, ordinal)?;
         let mut name = [0 as c_char; 256];
-        let mut uuid = CUuuid { bytes: [0; 16] };
         let mut memory_bytes = 0_usize;
-        // SAFETY: all three are valid for writes of what the entry points write, and 256 is the
+        // SAFETY: both are valid for writes of what the entry points write, and 256 is the
         // length of `name`.
         unsafe {
             table.cuDeviceGetName(name.as_mut_ptr(), 256, device)?;
-            table.cuDeviceGetUuid_v2(&raw mut uuid, device)?;
             table.cuDeviceTotalMem_v2(&raw mut memory_bytes, device)?;
         }
         name[255] = 0;
@@ -57,7 +56,7 @@ impl DeviceInfo {
         Ok(Self {
             ordinal,
             name,
-            uuid: uuid.bytes.map(c_char::cast_unsigned),
+            uuid: uuid(table, device)?,
             memory_bytes,
             multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             capability: (
@@ -73,6 +72,13 @@ fn device(driver: &Driver, ordinal: u32) -> Result<CUdevice_v1, DriverError> {
     // SAFETY: valid for the write of a device.
     unsafe { driver.table().cuDeviceGet(&raw mut device, driver.own_ordinal(ordinal)?) }?;
     Ok(device)
+}
+
+fn uuid(table: &DriverTable, device: CUdevice_v1) -> Result<[u8; 16], DriverError> {
+    let mut uuid = CUuuid { bytes: [0; 16] };
+    // SAFETY: valid for the write of a uuid.
+    unsafe { table.cuDeviceGetUuid_v2(&raw mut uuid, device) }?;
+    Ok(uuid.bytes.map(c_char::cast_unsigned))
 }
 
 fn attribute(table: &DriverTable, device: CUdevice_v1, which: CUdevice_attribute) -> Result<u32, DriverError> {
@@ -93,6 +99,8 @@ struct Inner {
     device: CUdevice_v1,
     handle: CUcontext,
     id: u64,
+    /// Whether the device is one of a cpu driver, in this process or in a library.
+    native: bool,
 }
 
 // SAFETY: the driver's contexts may be made current on any thread, several at a time.
@@ -103,11 +111,19 @@ unsafe impl Sync for Inner {}
 impl Context {
     pub(super) fn retain(driver: &Driver, ordinal: u32) -> Result<Self, DriverError> {
         let device = device(driver, ordinal)?;
+        let native = uuid(driver.table(), device)?.starts_with(&UUID_PREFIX);
         let mut handle: CUcontext = std::ptr::null_mut();
         // SAFETY: valid for the write of a handle.
         unsafe { driver.table().cuDevicePrimaryCtxRetain(&raw mut handle, device) }?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Self(Arc::new(Inner { driver: driver.clone(), ordinal, device, handle, id })))
+        let driver = driver.clone();
+        Ok(Self(Arc::new(Inner { driver, ordinal, device, handle, id, native })))
+    }
+
+    /// Whether modules of this device are native images.
+    #[must_use]
+    pub fn is_native(&self) -> bool {
+        self.0.native
     }
 
     /// The ordinal of the device.

@@ -64,11 +64,14 @@ impl Driver {
         Self::open_libcuda(Path::new(load::LIBRARY), None)
     }
 
-    /// Opens the driver library at `path`.
+    /// Opens the driver library at `path`: a driver in an unusual place, or a test's.
     ///
     /// # Errors
     /// As [`Self::libcuda`].
-    pub fn libcuda_at(path: &Path) -> Result<Self, OpenError> {
+    ///
+    /// # Safety
+    /// Loading the library and calling its entry points is sound, as it is for a driver's.
+    pub unsafe fn libcuda_at(path: &Path) -> Result<Self, OpenError> {
         Self::open_libcuda(path, None)
     }
 
@@ -133,7 +136,8 @@ impl Driver {
     }
 
     /// One turn of the copy engines of a cpu driver whose copy engines are polled, at most
-    /// `budget_bytes` (and never more than 256 KiB); the bytes copied. Does nothing elsewhere.
+    /// `budget_bytes` (and never more than 256 KiB); the bytes copied: less than the budget when
+    /// no copy is left that could go on. Does nothing elsewhere.
     pub fn poll_copies(&self, budget_bytes: usize) -> usize {
         match &self.0.keep {
             Keep::Library(_) => 0,

@@ -11,8 +11,9 @@ pub(super) struct EventPair {
     end: Event,
 }
 
+/// One event.
 #[derive(Debug)]
-struct Event {
+pub(super) struct Event {
     context: Context,
     handle: CUevent,
 }
@@ -21,7 +22,7 @@ struct Event {
 unsafe impl Send for Event {}
 
 impl Event {
-    fn create(context: &Context) -> Result<Self, DriverError> {
+    pub(super) fn create(context: &Context) -> Result<Self, DriverError> {
         let mut handle: CUevent = std::ptr::null_mut();
         let flags = CUevent_flags::CU_EVENT_DEFAULT.0;
         // SAFETY: valid for the write of a handle.
@@ -29,7 +30,13 @@ impl Event {
         Ok(Self { context: context.clone(), handle })
     }
 
-    fn record(&self, stream: CUstream) -> Result<(), DriverError> {
+    /// Makes `stream` wait until the latest record before this call has been reached.
+    pub(super) fn hold_back(&self, stream: CUstream) -> Result<(), DriverError> {
+        // SAFETY: as for `record`; no flags.
+        unsafe { self.context.enter()?.cuStreamWaitEvent(stream, self.handle, 0) }
+    }
+
+    pub(super) fn record(&self, stream: CUstream) -> Result<(), DriverError> {
         // SAFETY: both handles live; a stream is only dropped when its events are done.
         unsafe { self.context.enter()?.cuEventRecord(self.handle, stream) }
     }

@@ -1,7 +1,6 @@
 //! Modules and their functions, owned.
 
 use super::context::Context;
-use super::driver::Filling;
 use super::error::DriverError;
 use super::types::*;
 use crate::cpu::CpuImage;
@@ -11,9 +10,12 @@ use std::sync::Arc;
 /// A module that can't be loaded, or a function that is not in it.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// A native image was given to a driver of another kind.
-    #[error("a native image can only be loaded by a cpu driver, not by {0:?}")]
-    WrongDriver(Filling),
+    /// A native image was given to a device of another kind.
+    #[error("a native image can only be loaded by a cpu driver; device {ordinal} is a GPU")]
+    NotNative {
+        /// The device.
+        ordinal: u32,
+    },
     /// The name holds a zero byte.
     #[error("function name {0:?} holds a zero byte")]
     Name(String),
@@ -50,9 +52,8 @@ impl Module {
     /// When the driver is another, or the image is of another version or needs more scratch than
     /// the device's threads have.
     pub fn load(context: &Context, image: &'static CpuImage) -> Result<Self, ModuleError> {
-        let filling = context.driver().filling();
-        if filling != Filling::Cpu {
-            return Err(ModuleError::WrongDriver(filling));
+        if !context.is_native() {
+            return Err(ModuleError::NotNative { ordinal: context.ordinal() });
         }
         let mut handle: CUmodule = std::ptr::null_mut();
         let data = std::ptr::from_ref(image).cast();

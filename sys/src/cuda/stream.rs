@@ -9,7 +9,7 @@ pub use operation::{CopyPart, Finished, MAX_SMALL_WRITE_BYTES, Returned, SmallWr
 
 use super::context::Context;
 use super::error::DriverError;
-use super::event::EventPair;
+use super::event::{Event, EventPair};
 use super::graph::GraphExec;
 use super::memory::{DeviceLease, PinnedMemory};
 use super::table::DriverTable;
@@ -31,6 +31,8 @@ pub struct Stream {
     in_flight: VecDeque<InFlight>,
     /// One pair for each operation that can be in flight, used in turn.
     events: Box<[EventPair]>,
+    /// Marks the end of this stream for others that wait for it.
+    end: Event,
     /// Where the device writes the number of the operation that it has completed.
     word: CompletionWord,
     word_address: CUdeviceptr_v2,
@@ -72,6 +74,7 @@ impl Stream {
         let word = unsafe { CompletionWord::new(memory.pointer()) };
         let events: Result<_, _> = (0..capacity).map(|_| EventPair::create(context)).collect();
         let events = events?;
+        let end = Event::create(context)?;
         let mut handle: CUstream = std::ptr::null_mut();
         let flags = CUstream_flags::CU_STREAM_NON_BLOCKING.0;
         // SAFETY: valid for the write of a handle.
@@ -81,6 +84,7 @@ impl Stream {
             handle,
             in_flight: VecDeque::with_capacity(capacity),
             events,
+            end,
             word,
             word_address,
             word_memory: ManuallyDrop::new(memory),
@@ -191,6 +195,16 @@ impl Stream {
             // its kernels may run.
             unsafe { table.cuGraphLaunch(exec, stream) }
         })
+    }
+
+    /// Has everything put into this stream from now on wait, on the device, for everything that
+    /// is in `other` now.
+    ///
+    /// # Errors
+    /// When the driver refuses; nothing waits then.
+    pub fn wait_for(&mut self, other: &Self) -> Result<(), DriverError> {
+        other.end.record(other.handle)?;
+        other.end.hold_back(self.handle)
     }
 
     /// The oldest operation, if it has completed. Makes no driver call unless it has.

@@ -7,6 +7,8 @@ use std::ffi::{c_char, c_int, c_uchar, c_uint, c_ulonglong, c_void};
 
 /// Hands the list of entry points to the macro `$callback`:
 /// `name: generated function-pointer type = (argument: type, ...);`
+#[doc(hidden)]
+#[macro_export]
 macro_rules! driver_table {
     ($callback:ident) => {
         $callback! {
@@ -70,9 +72,9 @@ macro_rules! define_table {
     ($($name:ident: $generated:ident = ($($argument:ident: $kind:ty),*);)*) => {
         /// The driver's entry points: one address each, whoever filled it.
         #[derive(Clone, Copy)]
-        #[allow(non_snake_case)]
-        pub(crate) struct DriverTable {
-            $(pub(crate) $name: unsafe extern "C" fn($($kind),*) -> CUresult,)*
+        #[allow(non_snake_case, missing_docs, reason = "the interface documents its entry points")]
+        pub struct DriverTable {
+            $(pub $name: unsafe extern "C" fn($($kind),*) -> CUresult,)*
         }
 
         /// The names of all entry points, in the order of the table.

@@ -137,6 +137,17 @@ fn touch(map: &MmapMut) {
     }
 }
 
+/// How many bytes this process may lock; none for the superuser, whom no limit binds.
+#[must_use]
+pub fn lock_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: valid for the write of one `rlimit`.
+    let code = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    // SAFETY: takes nothing.
+    let user = unsafe { libc::geteuid() };
+    (code == 0 && user != 0).then_some(limit.rlim_cur)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,7 @@
+//! Reads of weight pages: direct I/O from a package into locked host pages, every block checked.
+
+mod pages;
+mod reader;
+
+pub use pages::HostPages;
+pub use reader::{Disk, DiskDone, DiskError, is_disk_completion};

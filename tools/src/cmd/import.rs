@@ -1,0 +1,64 @@
+//! `clockwork import`
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::import::{self, Options, error::ImportError};
+
+/// Compile an ONNX model into a package
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// The ONNX file
+    model: PathBuf,
+    /// The package to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Shape of an input, as NAME=1x3x48x320; give several for shape variants over one set of weights
+    #[arg(long = "shape", value_name = "NAME=DIMS")]
+    shapes: Vec<String>,
+    /// Cut the graph at this value; may be given several times
+    #[arg(long = "outputs", value_name = "NAME")]
+    outputs: Vec<String>,
+    /// Replace the weights by random ones from this seed
+    #[arg(long, value_name = "SEED")]
+    random_weights: Option<u64>,
+    /// Name of the model [default: that of the file]
+    #[arg(long)]
+    name: Option<String>,
+    /// A JSON object for people and clients: labels, dictionary, pre-processing
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: ImportArgs) -> Result<(), ImportError> {
+    let options = Options {
+        model: args.model,
+        package: args.output,
+        shapes: args.shapes,
+        outputs: args.outputs,
+        random_weights: args.random_weights,
+        name: args.name,
+        card: args.card,
+    };
+    let bar = progress_bar();
+    let report = import::import(&options, &mut |share, stage| {
+        // Thousandths of a whole, so that the bar moves smoothly.
+        bar.set_position(u64::from((share * 1000.0).clamp(0.0, 1000.0).round() as u16));
+        bar.set_message(stage.to_owned());
+    });
+    bar.finish_and_clear();
+    print!("{}", report?);
+    Ok(())
+}
+
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(1000).with_style(style)
+}

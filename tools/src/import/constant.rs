@@ -1,0 +1,136 @@
+//! Tensors that are known at import.
+
+use std::sync::Arc;
+
+use super::error::Why;
+use super::onnx::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
+
+/// A tensor known at import, row-major. Clones share the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// Its dimensions.
+    pub dims: Vec<usize>,
+    /// Its elements.
+    pub data: Data,
+}
+
+/// Elements of a constant. Integers and booleans of any width are held as `i64`: they are shapes,
+/// axes and indices here, never weights.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// Floats.
+    F32(Arc<[f32]>),
+    /// Everything else.
+    I64(Arc<[i64]>),
+}
+
+impl Constant {
+    /// A float tensor.
+    pub fn floats(dims: Vec<usize>, data: Vec<f32>) -> Constant {
+        assert_eq!(dims.iter().product::<usize>(), data.len(), "as many elements as the shape says");
+        Constant { dims, data: Data::F32(data.into()) }
+    }
+
+    /// An integer tensor.
+    pub fn integers(dims: Vec<usize>, data: Vec<i64>) -> Constant {
+        assert_eq!(dims.iter().product::<usize>(), data.len(), "as many elements as the shape says");
+        Constant { dims, data: Data::I64(data.into()) }
+    }
+
+    /// Its floats, if it has floats.
+    pub fn as_floats(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(data) => Some(data),
+            Data::I64(_) => None,
+        }
+    }
+
+    /// Its integers, if it has integers.
+    pub fn as_integers(&self) -> Option<&[i64]> {
+        match &self.data {
+            Data::I64(data) => Some(data),
+            Data::F32(_) => None,
+        }
+    }
+
+    /// Its only float, if it is one.
+    pub fn scalar(&self) -> Option<f32> {
+        match self.as_floats()? {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// The same elements in another shape of as many.
+    pub fn reshaped(&self, dims: Vec<usize>) -> Constant {
+        assert_eq!(dims.iter().product::<usize>(), self.dims.iter().product::<usize>(), "a reshape keeps the elements");
+        Constant { dims, data: self.data.clone() }
+    }
+
+    /// The elements at `indices` of the row-major order, in a new shape.
+    pub fn gathered(&self, dims: Vec<usize>, indices: impl Iterator<Item = usize>) -> Constant {
+        let data = match &self.data {
+            Data::F32(data) => Data::F32(indices.map(|i| data[i]).collect()),
+            Data::I64(data) => Data::I64(indices.map(|i| data[i]).collect()),
+        };
+        Constant { dims, data }
+    }
+
+    /// The tensor of an ONNX message.
+    pub fn from_proto(proto: &TensorProto) -> Result<Constant, Why> {
+        if proto.data_location() == DataLocation::External {
+            return Err(Why::External);
+        }
+        let dims: Vec<usize> = proto
+            .dims
+            .iter()
+            .map(|&dim| usize::try_from(dim).map_err(|_| Why::Elements { found: 0, wanted: 0 }))
+            .collect::<Result<_, _>>()?;
+        let data = match DataType::try_from(proto.data_type()).unwrap_or_default() {
+            DataType::Float => Data::F32(floats(proto)),
+            DataType::Double => Data::F32(doubles(proto)),
+            DataType::Int64 => Data::I64(numbers(proto, &proto.int64_data, i64::from_le_bytes)),
+            DataType::Int32 => Data::I64(numbers(proto, &widened(proto), |b| i64::from(i32::from_le_bytes(b)))),
+            DataType::Bool | DataType::Uint8 => Data::I64(numbers(proto, &widened(proto), |[b]| i64::from(b))),
+            DataType::Int8 => Data::I64(numbers(proto, &widened(proto), |b| i64::from(i8::from_le_bytes(b)))),
+            _ => {
+                return Err(Why::Type { found: proto.data_type(), wanted: "only float, double, integers and bool" });
+            }
+        };
+        let found = match &data {
+            Data::F32(data) => data.len(),
+            Data::I64(data) => data.len(),
+        };
+        let wanted = dims.iter().product();
+        if found != wanted {
+            return Err(Why::Elements { found, wanted });
+        }
+        Ok(Constant { dims, data })
+    }
+}
+
+fn floats(proto: &TensorProto) -> Arc<[f32]> {
+    match &proto.raw_data {
+        Some(raw) => raw.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>).collect(),
+        None => proto.float_data.as_slice().into(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the target computes in f32")]
+fn doubles(proto: &TensorProto) -> Arc<[f32]> {
+    match &proto.raw_data {
+        Some(raw) => raw.chunks_exact(8).map(|b| bytemuck::pod_read_unaligned::<f64>(b) as f32).collect(),
+        None => proto.double_data.iter().map(|&x| x as f32).collect(),
+    }
+}
+
+fn widened(proto: &TensorProto) -> Vec<i64> {
+    proto.int32_data.iter().map(|&n| i64::from(n)).collect()
+}
+
+fn numbers<const N: usize>(proto: &TensorProto, typed: &[i64], read: fn([u8; N]) -> i64) -> Arc<[i64]> {
+    match &proto.raw_data {
+        Some(raw) => raw.as_chunks::<N>().0.iter().map(|&bytes| read(bytes)).collect(),
+        None => typed.into(),
+    }
+}

@@ -1,0 +1,89 @@
+//! Functions that ONNX files spell out in several operations.
+
+use kernels::params::{Activation, ActivationKind, BinaryOp, ReduceKind};
+
+use super::super::graph::{Graph, Node, ValueId};
+use super::super::op::Op;
+use super::super::shape;
+use super::{Facts, sides, with_constant, with_number};
+
+fn becomes(graph: &mut Graph, index: usize, op: Op, inputs: &[ValueId]) -> bool {
+    let node = &mut graph.nodes[index];
+    node.op = op;
+    node.inputs = inputs.iter().map(|&id| Some(id)).collect();
+    true
+}
+
+/// `x * clip(x + 3, 0, 6) / 6`.
+pub fn hard_swish(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
+    let Some(x) = find_hard_swish(graph, facts, &graph.nodes[index]) else { return false };
+    becomes(graph, index, Op::Unary(Activation::HARD_SWISH), &[x])
+}
+
+fn find_hard_swish(graph: &Graph, facts: &Facts, node: &Node) -> Option<ValueId> {
+    let product =
+        with_number(graph, node, BinaryOp::Div, 6.0).or_else(|| with_number(graph, node, BinaryOp::Mul, 1.0 / 6.0))?;
+    let [a, b] = sides(facts.maker(graph, product)?, BinaryOp::Mul)?;
+    [(a, b), (b, a)].into_iter().find_map(|(x, clipped)| {
+        let clip = facts.maker(graph, clipped)?;
+        let sum = facts.maker(graph, clip.input(0)?)?;
+        let matches = clip.op == Op::Unary(Activation::RELU6) && with_number(graph, sum, BinaryOp::Add, 3.0) == Some(x);
+        matches.then_some(x)
+    })
+}
+
+/// `x * sigmoid(x)` and `x * hard_sigmoid(x)`.
+pub fn gated(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
+    let Some([a, b]) = sides(&graph.nodes[index], BinaryOp::Mul) else { return false };
+    for (x, gate) in [(a, b), (b, a)] {
+        let Some(maker) = facts.maker(graph, gate) else { continue };
+        let Op::Unary(activation) = maker.op else { continue };
+        let kind = match ActivationKind::from_u32(activation.kind) {
+            Some(ActivationKind::Sigmoid) => Activation::new(ActivationKind::Swish, 1.0, 0.0),
+            Some(ActivationKind::HardSigmoid) => Activation::new(ActivationKind::HardSwish, activation.a, activation.b),
+            _ => continue,
+        };
+        if maker.input(0) == Some(x) {
+            return becomes(graph, index, Op::Unary(kind), &[x]);
+        }
+    }
+    false
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last dimension.
+pub fn layer_norm(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
+    let Some((x, gamma, beta, epsilon)) = find_layer_norm(graph, facts, &graph.nodes[index]) else { return false };
+    becomes(graph, index, Op::LayerNorm { axis: -1, epsilon }, &[x, gamma, beta])
+}
+
+fn find_layer_norm(graph: &Graph, facts: &Facts, node: &Node) -> Option<(ValueId, ValueId, ValueId, f32)> {
+    let vector = |of: ValueId, node: &Node| {
+        let other = *node.inputs.iter().flatten().find(|&&id| id != of)?;
+        let len = *graph.dims(node.output()).last()?;
+        (graph.constant(other)?.dims == [len]).then_some(other)
+    };
+    let (scaled, _) = with_constant(graph, node, BinaryOp::Add)?;
+    let beta = vector(scaled, node)?;
+    let product = facts.maker(graph, scaled)?;
+    let (normal, _) = with_constant(graph, product, BinaryOp::Mul)?;
+    let gamma = vector(normal, product)?;
+    let [centred, deviation] = sides(facts.maker(graph, normal)?, BinaryOp::Div)?;
+    let root = facts.maker(graph, deviation)?;
+    let sqrt = Op::Unary(Activation::new(ActivationKind::Sqrt, 0.0, 0.0));
+    let sum = facts.maker(graph, root.input(0).filter(|_| root.op == sqrt)?)?;
+    let (variance, epsilon) = with_constant(graph, sum, BinaryOp::Add)?;
+    let epsilon = epsilon.scalar()?;
+    let square = facts.maker(graph, mean_of(graph, facts.maker(graph, variance)?)?)?;
+    let squared = with_number(graph, square, BinaryOp::Pow, 2.0)
+        .or_else(|| sides(square, BinaryOp::Mul).filter(|[a, b]| a == b).map(|[a, _]| a))?;
+    let [x, mean] = sides(facts.maker(graph, centred)?, BinaryOp::Sub)?;
+    let same = squared == centred && mean_of(graph, facts.maker(graph, mean)?)? == x;
+    same.then_some((x, gamma, beta, epsilon))
+}
+
+/// What a node takes the mean of, over the last dimension, keeping it.
+fn mean_of(graph: &Graph, node: &Node) -> Option<ValueId> {
+    let Op::Reduce { kind: ReduceKind::Mean, keep: true, .. } = node.op else { return None };
+    let last = graph.dims(node.input(0)?).len().checked_sub(1)?;
+    (shape::reduced_axes(graph, node).ok()? == [last]).then_some(node.input(0)?)
+}

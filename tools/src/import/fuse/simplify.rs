@@ -1,0 +1,146 @@
+//! Operations that are nothing, or a simpler one.
+
+use kernels::params::{Activation, ActivationKind, BinaryOp, PoolKind, ReduceKind};
+
+use super::super::constant::Constant;
+use super::super::error::{ImportError, Why};
+use super::super::graph::{Graph, Node};
+use super::super::op::{Gemm, Op};
+use super::super::shape;
+use super::{Facts, affine, with_number};
+
+/// `Clip` with constant bounds becomes a function of one element.
+pub fn lower_bounds(graph: &mut Graph) -> Result<(), ImportError> {
+    for index in 0..graph.nodes.len() {
+        let node = &graph.nodes[index];
+        if node.op != Op::Clip {
+            continue;
+        }
+        let bound = |input: usize, default: f32| match node.input(input) {
+            None => Ok(default),
+            Some(id) => graph
+                .constant(id)
+                .and_then(Constant::scalar)
+                .ok_or_else(|| ImportError::at(node, Why::NotConstant { index: input })),
+        };
+        let clip = Activation::new(ActivationKind::Clip, bound(1, f32::MIN)?, bound(2, f32::MAX)?);
+        let node = &mut graph.nodes[index];
+        node.op = Op::Unary(clip);
+        node.inputs.truncate(1);
+    }
+    Ok(())
+}
+
+/// `Identity`, and a sum, product or quotient that changes nothing, go away.
+pub fn identity(graph: &mut Graph, _: &Facts, index: usize) -> bool {
+    let node = &graph.nodes[index];
+    let neutral = [(BinaryOp::Mul, 1.0), (BinaryOp::Div, 1.0), (BinaryOp::Add, 0.0), (BinaryOp::Sub, 0.0)];
+    let same = match node.op {
+        Op::Identity | Op::Cast { .. } => node.input(0),
+        Op::Binary(..) => neutral.into_iter().find_map(|(op, number)| with_number(graph, node, op, number)),
+        Op::Unary(activation) if activation == Activation::NONE => node.input(0),
+        _ => None,
+    };
+    let Some(same) = same.filter(|&same| graph.dims(same) == graph.dims(node.output())) else { return false };
+    // An output must be made by some node, and under its own name.
+    if graph.outputs.contains(&node.output()) {
+        return false;
+    }
+    let old = node.output();
+    graph.nodes.remove(index);
+    graph.replace(old, same);
+    true
+}
+
+/// `Sum` of two or more becomes additions of two.
+pub fn sum(graph: &mut Graph, _: &Facts, index: usize) -> bool {
+    if graph.nodes[index].op != Op::Sum {
+        return false;
+    }
+    let node = graph.nodes[index].clone();
+    let parts: Vec<_> = node.inputs.iter().copied().flatten().collect();
+    let add = Op::Binary(BinaryOp::Add, Activation::NONE);
+    let [first, middle @ .., last] = parts.as_slice() else {
+        graph.nodes[index].op = Op::Identity;
+        return true;
+    };
+    let mut left = *first;
+    let mut nodes = Vec::new();
+    for &right in middle {
+        let name = format!("{} part", graph.value(node.output()).name);
+        let part = graph.add(name, graph.dims(node.output()).to_vec(), None);
+        nodes.push(Node {
+            op: add.clone(),
+            inputs: vec![Some(left), Some(right)],
+            outputs: vec![part],
+            ..node.clone()
+        });
+        left = part;
+    }
+    nodes.push(Node { op: add, inputs: vec![Some(left), Some(*last)], ..node });
+    graph.nodes.splice(index..=index, nodes);
+    true
+}
+
+/// A product with a constant matrix becomes a `Gemm`, whose left side may have any rank.
+pub fn matmul(graph: &mut Graph, _: &Facts, index: usize) -> bool {
+    let node = &graph.nodes[index];
+    let Op::MatMul { scale } = node.op else { return false };
+    if scale != 1.0 || graph.constant_input(node, 1).is_none_or(|weights| weights.dims.len() != 2) {
+        return false;
+    }
+    let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
+    graph.nodes[index].op = Op::Gemm(gemm, Activation::NONE);
+    true
+}
+
+/// A mean or maximum over height and width becomes a pool over the whole image.
+pub fn global_mean(graph: &mut Graph, _: &Facts, index: usize) -> bool {
+    let node = &graph.nodes[index];
+    let kind = match node.op {
+        Op::Reduce { kind: ReduceKind::Mean, keep: true, .. } => PoolKind::Average,
+        Op::Reduce { kind: ReduceKind::Max, keep: true, .. } => PoolKind::Max,
+        _ => return false,
+    };
+    let image = node.input(0).is_some_and(|id| graph.dims(id).len() == 4);
+    if !image || !shape::reduced_axes(graph, node).is_ok_and(|axes| axes == [2, 3]) {
+        return false;
+    }
+    let node = &mut graph.nodes[index];
+    node.op = Op::GlobalPool(kind);
+    node.inputs.truncate(1);
+    true
+}
+
+/// A normalisation that could not move into a convolution becomes a product and a sum.
+pub fn batch_norm(graph: &mut Graph) {
+    let mut index = 0;
+    while index < graph.nodes.len() {
+        let node = graph.nodes[index].clone();
+        index += 1;
+        if !matches!(node.op, Op::BatchNorm { .. }) {
+            continue;
+        }
+        let (Some(x), Some(affine)) = (node.input(0), affine::of_node(graph, &node)) else { continue };
+        let name = graph.value(node.output()).name.clone();
+        let dims = graph.dims(node.output()).to_vec();
+        let vector = [vec![dims[1]], vec![1; dims.len() - 2]].concat();
+        let scale = graph.add_constant(format!("{name} scale"), Constant::floats(vector.clone(), affine.scale));
+        let shift = graph.add_constant(format!("{name} shift"), Constant::floats(vector, affine.shift));
+        let scaled = graph.add(format!("{name} scaled"), dims, None);
+        let binary = |op| Op::Binary(op, Activation::NONE);
+        let product = Node {
+            op: binary(BinaryOp::Mul),
+            inputs: vec![Some(x), Some(scale)],
+            outputs: vec![scaled],
+            ..node.clone()
+        };
+        let sum = Node {
+            op: binary(BinaryOp::Add),
+            inputs: vec![Some(scaled), Some(shift)],
+            outputs: vec![node.output()],
+            ..node
+        };
+        graph.nodes.splice(index - 1..index, [product, sum]);
+    }
+}

@@ -1,0 +1,127 @@
+//! A model as values and the nodes that make them.
+
+use std::collections::HashMap;
+
+use super::constant::Constant;
+use super::op::Op;
+
+/// One value of a graph, by its index there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub usize);
+
+/// What flows between nodes.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Its name in the model.
+    pub name: String,
+    /// Its shape; empty until shapes were inferred.
+    pub dims: Vec<usize>,
+    /// Its elements, where they are known at import.
+    pub constant: Option<Constant>,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name, or that of its first output.
+    pub name: String,
+    /// The operator's name in ONNX, for messages.
+    pub operator: String,
+    /// What it does.
+    pub op: Op,
+    /// What it reads; optional inputs may be absent.
+    pub inputs: Vec<Option<ValueId>>,
+    /// What it makes.
+    pub outputs: Vec<ValueId>,
+}
+
+/// A model, its nodes in an order in which each value is made before it is read.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// All values.
+    pub values: Vec<Value>,
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// What a client gives.
+    pub inputs: Vec<ValueId>,
+    /// What a client gets.
+    pub outputs: Vec<ValueId>,
+}
+
+impl Graph {
+    /// Adds a value.
+    pub fn add(&mut self, name: impl Into<String>, dims: Vec<usize>, constant: Option<Constant>) -> ValueId {
+        self.values.push(Value { name: name.into(), dims, constant });
+        ValueId(self.values.len() - 1)
+    }
+
+    /// Adds a constant of that name.
+    pub fn add_constant(&mut self, name: impl Into<String>, constant: Constant) -> ValueId {
+        self.add(name, constant.dims.clone(), Some(constant))
+    }
+
+    /// The value with that id.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// The value's shape.
+    pub fn dims(&self, id: ValueId) -> &[usize] {
+        &self.values[id.0].dims
+    }
+
+    /// The value's elements, where they are known.
+    pub fn constant(&self, id: ValueId) -> Option<&Constant> {
+        self.values[id.0].constant.as_ref()
+    }
+
+    /// The constant behind input `index` of a node, if it is there and one.
+    pub fn constant_input(&self, node: &Node, index: usize) -> Option<&Constant> {
+        self.constant(node.input(index)?)
+    }
+
+    /// By value: how many nodes and outputs read it.
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.values.len()];
+        let read = self.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
+        read.chain(&self.outputs).for_each(|id| uses[id.0] += 1);
+        uses
+    }
+
+    /// By value: the node that makes it.
+    pub fn makers(&self) -> HashMap<ValueId, usize> {
+        let outputs =
+            |(index, node): (usize, &Node)| node.outputs.iter().map(move |&id| (id, index)).collect::<Vec<_>>();
+        self.nodes.iter().enumerate().flat_map(outputs).collect()
+    }
+
+    /// Lets everything that reads `old` read `new`.
+    pub fn replace(&mut self, old: ValueId, new: ValueId) {
+        let read = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten());
+        read.chain(&mut self.outputs).filter(|id| **id == old).for_each(|id| *id = new);
+    }
+
+    /// Removes nodes from which no output follows.
+    pub fn remove_dead(&mut self) {
+        let mut live = vec![false; self.values.len()];
+        self.outputs.iter().for_each(|id| live[id.0] = true);
+        for node in self.nodes.iter().rev() {
+            if node.outputs.iter().any(|id| live[id.0]) {
+                node.inputs.iter().flatten().for_each(|id| live[id.0] = true);
+            }
+        }
+        self.nodes.retain(|node| node.outputs.iter().any(|id| live[id.0]));
+    }
+}
+
+impl Node {
+    /// Input `index`, if it is there.
+    pub fn input(&self, index: usize) -> Option<ValueId> {
+        self.inputs.get(index).copied().flatten()
+    }
+
+    /// The first output.
+    pub fn output(&self) -> ValueId {
+        self.outputs[0]
+    }
+}

@@ -1,0 +1,276 @@
+//! Target `cpu-f32`: images in blocks of 16 channels, everything else row-major.
+
+mod concat;
+mod dense;
+mod elementwise;
+mod norm;
+mod rearrange;
+mod step;
+mod view;
+mod weights;
+mod window;
+
+use std::collections::HashMap;
+
+use kernels::launch::Launch;
+use kernels::operand::{Operand, Space};
+use kernels::params::{Copy, CopySide, Enter, LANES, Leave, RANK};
+use runtime::package::SlotLayout;
+
+use self::concat::Home;
+use self::step::{Step, at, buffer_of};
+use self::view::{Blocked, BufferId, View, blocks_of};
+use crate::import::error::{ImportError, Why};
+use crate::import::graph::{Graph, Node, ValueId};
+use crate::import::op::Op;
+use crate::import::page::{WeightImage, number};
+use crate::import::shape;
+use crate::import::workspace::{self, Life};
+
+/// What a graph became.
+#[derive(Debug)]
+pub struct Lowered {
+    /// Launches in execution order.
+    pub launches: Vec<Launch>,
+    /// Workspace that they need, in bytes.
+    pub workspace_bytes: u32,
+}
+
+/// Lowers a fused graph whose inputs and outputs lie in slots of that layout. Weights go into `image`.
+pub fn lower(graph: &Graph, slot: &SlotLayout, image: &mut WeightImage) -> Result<Lowered, ImportError> {
+    let mut lowering = Lowering {
+        graph,
+        image,
+        homes: concat::homes(graph),
+        views: HashMap::new(),
+        converted: HashMap::new(),
+        buffers: Vec::new(),
+        steps: Vec::new(),
+    };
+    let named = |role, id: ValueId| move |why| ImportError::Tensor { role, name: graph.value(id).name.clone(), why };
+    for (&id, field) in graph.inputs.iter().zip(&slot.inputs.fields) {
+        lowering.enter(id, field.offset).map_err(named("input", id))?;
+    }
+    for node in &graph.nodes {
+        lowering.node(node).map_err(|why| ImportError::at(node, why))?;
+    }
+    for (&id, field) in graph.outputs.iter().zip(&slot.outputs.fields) {
+        lowering.leave(id, field.offset).map_err(named("output", id))?;
+    }
+    let last = graph.outputs[0];
+    finish(lowering.steps, &lowering.buffers).map_err(named("output", last))
+}
+
+/// A plan under construction.
+struct Lowering<'a> {
+    graph: &'a Graph,
+    image: &'a mut WeightImage,
+    /// Values that are made in place within a concatenation.
+    homes: HashMap<ValueId, Home>,
+    /// Where each value lies.
+    views: HashMap<ValueId, View>,
+    /// Where copies of values in another form lie.
+    converted: HashMap<(ValueId, Form), View>,
+    /// Length of each buffer in elements.
+    buffers: Vec<usize>,
+    steps: Vec<Step>,
+}
+
+/// How a kernel wants a value to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    /// A blocked image.
+    Blocked,
+    /// Row-major without gaps.
+    Contiguous,
+}
+
+impl Lowering<'_> {
+    fn node(&mut self, node: &Node) -> Result<(), Why> {
+        match &node.op {
+            Op::Conv(conv, activation) => self.conv(node, conv, *activation),
+            Op::Pool(pool) => self.pool(node, pool),
+            Op::GlobalPool(kind) => self.global_pool(node, *kind),
+            Op::Gemm(gemm, activation) => self.gemm(node, gemm, *activation),
+            Op::MatMul { scale } => self.matmul(node, *scale),
+            Op::Unary(activation) => self.unary(node, *activation),
+            Op::Binary(op, activation) => self.binary(node, *op, *activation),
+            Op::Softmax { axis, flatten } => self.softmax(node, *axis, *flatten),
+            Op::LayerNorm { axis, epsilon } => self.layer_norm(node, *axis, *epsilon),
+            Op::Reduce { kind, keep, .. } => self.reduce(node, *kind, *keep),
+            Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => self.reshape(node),
+            Op::Identity | Op::Cast { .. } => self.reshape(node),
+            Op::Transpose { .. } => self.transpose(node),
+            Op::Slice { .. } => self.slice(node),
+            Op::Split { axis, .. } => self.split(node, *axis),
+            Op::Gather { axis } => self.gather(node, *axis),
+            Op::Concat { axis } => self.concat(node, *axis),
+            Op::BatchNorm { .. } => Err(Why::Form("its statistics are not constants")),
+            Op::Clip | Op::Sum | Op::Shape { .. } | Op::ConstantOfShape { .. } | Op::Constant(_) => {
+                Err(Why::Form("it was not folded"))
+            }
+        }
+    }
+
+    fn input(&self, node: &Node, index: usize) -> Result<ValueId, Why> {
+        node.input(index).ok_or(Why::MissingInput { index })
+    }
+
+    /// Where the value behind an input lies.
+    fn view(&mut self, id: ValueId) -> Result<View, Why> {
+        if let Some(view) = self.views.get(&id) {
+            return Ok(view.clone());
+        }
+        Err(Why::Form("it reads a constant where only what depends on the input is built"))
+    }
+
+    fn buffer(&mut self, elements: usize) -> BufferId {
+        self.buffers.push(elements);
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// Room for a value as a blocked image: within its concatenation if it has a home there.
+    fn new_image(&mut self, id: ValueId) -> Result<(BufferId, Blocked), Why> {
+        let dims = shape::image(self.graph.dims(id))?;
+        let view = match self.homes.get(&id).copied() {
+            Some(home) => self.image_at_home(home, dims)?,
+            None => {
+                let [n, c, h, w] = dims;
+                let whole = blocks_of(c);
+                View::blocked(self.buffer(n * whole * h * w * LANES as usize), dims, whole, 0)
+            }
+        };
+        let blocked = view.as_blocked().ok_or(Why::Form("its place is no blocked image"))?;
+        let buffer = view.buffer;
+        self.views.insert(id, view);
+        Ok((buffer, blocked))
+    }
+
+    /// Room for a value in row-major order.
+    fn new_tensor(&mut self, id: ValueId) -> BufferId {
+        let dims = self.graph.dims(id);
+        let buffer = self.buffer(dims.iter().product());
+        self.views.insert(id, View::row_major(buffer, dims));
+        buffer
+    }
+
+    /// The value as a blocked image, copied if it lies otherwise.
+    fn blocked(&mut self, id: ValueId) -> Result<(BufferId, Blocked), Why> {
+        let view = self.view(id)?;
+        if let Some(blocked) = view.as_blocked() {
+            return Ok((view.buffer, blocked));
+        }
+        let view = match self.converted.get(&(id, Form::Blocked)) {
+            Some(view) => view.clone(),
+            None => {
+                let copy = self.copied_to_image(&view)?;
+                self.converted.insert((id, Form::Blocked), copy.clone());
+                copy
+            }
+        };
+        let blocked = view.as_blocked().ok_or(Why::Form("its copy is no blocked image"))?;
+        Ok((view.buffer, blocked))
+    }
+
+    /// The value in row-major order without gaps, copied if it lies otherwise.
+    fn contiguous(&mut self, id: ValueId) -> Result<View, Why> {
+        let view = self.view(id)?;
+        if view.is_contiguous() {
+            return view.as_linear().ok_or(Why::Form("its place is blocked"));
+        }
+        if let Some(view) = self.converted.get(&(id, Form::Contiguous)) {
+            return Ok(view.clone());
+        }
+        let copy = self.copied_to_tensor(&view)?;
+        self.converted.insert((id, Form::Contiguous), copy.clone());
+        Ok(copy)
+    }
+
+    /// A row-major copy of what a view shows.
+    fn copied_to_tensor(&mut self, from: &View) -> Result<View, Why> {
+        let to = View::row_major(self.buffer(from.dims.iter().product()), &from.dims);
+        self.copy(from, &to)?;
+        Ok(to)
+    }
+
+    /// A blocked copy of what a view shows.
+    fn copied_to_image(&mut self, from: &View) -> Result<View, Why> {
+        let [n, c, h, w] = shape::image(&from.dims)?;
+        let whole = blocks_of(c);
+        let to = View::blocked(self.buffer(n * whole * h * w * LANES as usize), [n, c, h, w], whole, 0);
+        self.copy(from, &to)?;
+        Ok(to)
+    }
+
+    fn copy(&mut self, from: &View, to: &View) -> Result<(), Why> {
+        let (source, target): (CopySide, CopySide) = (from.copy_side()?, to.copy_side()?);
+        let mut dims = [1; RANK];
+        for (slot, &dim) in dims[RANK - from.dims.len()..].iter_mut().zip(&from.dims) {
+            *slot = number(dim, "elements")?;
+        }
+        let (x, y) = (at(from.buffer, 0)?, at(to.buffer, 0)?);
+        self.steps.push(Step::Copy(Copy { x, y, dims, from: source, to: target }));
+        Ok(())
+    }
+
+    fn enter(&mut self, id: ValueId, offset: u32) -> Result<(), Why> {
+        let dims = self.graph.dims(id).to_vec();
+        let x = Operand { space: Space::Input as u32, page: 0, offset, rows_per_page: 1 };
+        let n = number(dims[0], "items")?;
+        let block = if dims.len() == 4 {
+            let (buffer, image) = self.new_image(id)?;
+            let (channels, hw) = (number(dims[1], "channels")?, number(dims[2] * dims[3], "elements")?);
+            let blocks = number(image.whole, "channel blocks")?;
+            Enter { x, y: at(buffer, image.first)?, n, channels, hw, blocks }
+        } else {
+            let channels = number(dims[1..].iter().product(), "elements")?;
+            Enter { x, y: at(self.new_tensor(id), 0)?, n, channels, hw: 1, blocks: 0 }
+        };
+        self.steps.push(Step::Enter(block));
+        Ok(())
+    }
+
+    fn leave(&mut self, id: ValueId, offset: u32) -> Result<(), Why> {
+        let y = Operand { space: Space::Output as u32, page: 0, offset, rows_per_page: 1 };
+        let view = self.view(id)?;
+        let n = number(view.dims[0], "items")?;
+        let block = match view.as_blocked() {
+            Some(Blocked { first, dims: [_, c, h, w], whole }) => {
+                let (channels, hw) = (number(c, "channels")?, number(h * w, "elements")?);
+                Leave { x: at(view.buffer, first)?, y, n, channels, hw, blocks: number(whole, "channel blocks")? }
+            }
+            _ => {
+                let view = self.contiguous(id)?;
+                let channels = number(view.dims[1..].iter().product(), "elements")?;
+                Leave { x: at(view.buffer, view.first)?, y, n, channels, hw: 1, blocks: 0 }
+            }
+        };
+        self.steps.push(Step::Leave(block));
+        Ok(())
+    }
+}
+
+/// Lays out the workspace and makes the operands final.
+fn finish(mut steps: Vec<Step>, buffers: &[usize]) -> Result<Lowered, Why> {
+    let mut lives: Vec<Option<Life>> = vec![None; buffers.len()];
+    for (now, step) in steps.iter_mut().enumerate() {
+        for buffer in step.operands().iter().filter_map(|operand| buffer_of(operand)) {
+            let bytes = (buffers[buffer.0] * 4).next_multiple_of(kernels::operand::ALIGNMENT as usize);
+            lives[buffer.0].get_or_insert(Life { bytes, first: now, last: now }).last = now;
+        }
+    }
+    // A buffer that no step touches needs no room.
+    let lives: Vec<Life> = lives.into_iter().map(|life| life.unwrap_or(Life { bytes: 0, first: 0, last: 0 })).collect();
+    let layout = workspace::lay_out(&lives);
+    let mut launches = Vec::with_capacity(steps.len());
+    for step in &mut steps {
+        for operand in step.operands() {
+            if let Some(buffer) = buffer_of(operand) {
+                let offset = layout.offsets[buffer.0] + operand.offset as usize;
+                (operand.page, operand.offset) = (0, number(offset, "bytes of workspace")?);
+            }
+        }
+        launches.push(step.launch()?);
+    }
+    Ok(Lowered { launches, workspace_bytes: number(layout.bytes, "bytes of workspace")? })
+}

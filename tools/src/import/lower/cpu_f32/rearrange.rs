@@ -1,0 +1,77 @@
+//! What only moves elements: mostly it doesn't, and a view says where they lie.
+
+use super::Lowering;
+use super::view::View;
+use crate::import::constant::Constant;
+use crate::import::error::Why;
+use crate::import::graph::Node;
+use crate::import::index::{self, Range};
+use crate::import::shape;
+
+fn whole(dims: &[usize]) -> Vec<Range> {
+    dims.iter().map(|&count| Range { first: 0, count, step: 1 }).collect()
+}
+
+impl Lowering<'_> {
+    pub(super) fn reshape(&mut self, node: &Node) -> Result<(), Why> {
+        let id = self.input(node, 0)?;
+        let dims = self.graph.dims(node.output()).to_vec();
+        let view = match self.view(id)?.reshaped(&dims) {
+            Some(view) => view,
+            None => {
+                let wanted = "as many elements after a Reshape as before";
+                let view = self.contiguous(id)?;
+                view.reshaped(&dims).ok_or(Why::Mismatch { left: view.dims, right: dims, wanted })?
+            }
+        };
+        self.views.insert(node.output(), view);
+        Ok(())
+    }
+
+    pub(super) fn transpose(&mut self, node: &Node) -> Result<(), Why> {
+        let view = self.view(self.input(node, 0)?)?;
+        let order = shape::permutation(node, view.dims.len())?;
+        self.views.insert(node.output(), view.transposed(&order));
+        Ok(())
+    }
+
+    pub(super) fn slice(&mut self, node: &Node) -> Result<(), Why> {
+        let ranges = shape::slices(self.graph, node)?;
+        let view = self.view(self.input(node, 0)?)?;
+        self.views.insert(node.output(), part(&view, &ranges)?);
+        Ok(())
+    }
+
+    pub(super) fn split(&mut self, node: &Node, axis: i64) -> Result<(), Why> {
+        let view = self.view(self.input(node, 0)?)?;
+        let axis = index::axis(axis, view.dims.len())?;
+        let mut first = 0;
+        for &output in &node.outputs {
+            let mut ranges = whole(&view.dims);
+            let count = self.graph.dims(output)[axis];
+            ranges[axis] = Range { first, count, step: 1 };
+            first += count;
+            self.views.insert(output, part(&view, &ranges)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn gather(&mut self, node: &Node, axis: i64) -> Result<(), Why> {
+        let view = self.view(self.input(node, 0)?)?;
+        let axis = index::axis(axis, view.dims.len())?;
+        let picked = self.graph.constant_input(node, 1).and_then(Constant::as_integers);
+        let &[picked] = picked.ok_or(Why::NotConstant { index: 1 })? else {
+            return Err(Why::Form("only a single constant index is built"));
+        };
+        let mut ranges = whole(&view.dims);
+        ranges[axis] = Range { first: index::axis(picked, view.dims[axis])?, count: 1, step: 1 };
+        let dims = self.graph.dims(node.output()).to_vec();
+        let view = part(&view, &ranges)?.reshaped(&dims).ok_or(Why::Form("its result is no view"))?;
+        self.views.insert(node.output(), view);
+        Ok(())
+    }
+}
+
+fn part(view: &View, ranges: &[Range]) -> Result<View, Why> {
+    view.sliced(ranges).ok_or(Why::Attribute { name: "steps", value: "negative".to_owned(), why: "only from 1 up" })
+}

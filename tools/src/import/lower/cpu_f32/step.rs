@@ -1,0 +1,75 @@
+//! One launch under construction: operands in the workspace still name buffers.
+
+use kernels::launch::{Kernel, Launch};
+use kernels::operand::{Operand, Space};
+use kernels::params::{
+    Binary, Block, Conv, Copy, Depthwise, Enter, Gemm, GlobalPool, LayerNorm, Leave, MatMul, Pool, Reduce, Softmax,
+    Unary,
+};
+
+use super::view::BufferId;
+use crate::import::error::Why;
+use crate::import::page::number;
+
+macro_rules! steps {
+    ($($block:ident { $($operand:ident),* };)*) => {
+        /// A parameter block whose workspace operands have a buffer's number as their page and an
+        /// offset within that buffer.
+        #[derive(Clone, Debug)]
+        pub enum Step {
+            $(#[doc = concat!("The block of `", stringify!($block), "`.")] $block($block),)*
+        }
+
+        impl Step {
+            /// All operands.
+            pub fn operands(&mut self) -> Vec<&mut Operand> {
+                match self {
+                    $(Step::$block(block) => vec![$(&mut block.$operand),*],)*
+                }
+            }
+
+            /// The launch, once operands are final.
+            pub fn launch(&self) -> Result<Launch, Why> {
+                match self {
+                    $(Step::$block(block) => checked(block),)*
+                }
+            }
+        }
+    };
+}
+
+steps! {
+    Enter { x, y };
+    Leave { x, y };
+    Conv { x, weights, bias, residual, y };
+    Depthwise { x, weights, bias, y };
+    Pool { x, y };
+    GlobalPool { x, y };
+    Gemm { x, weights, bias, residual, y };
+    MatMul { x, w, y };
+    Softmax { x, y };
+    LayerNorm { x, gamma, beta, y };
+    Unary { x, y };
+    Binary { a, b, y };
+    Reduce { x, y };
+    Copy { x, y };
+}
+
+fn checked<K: Kernel + Block>(block: &K) -> Result<Launch, Why> {
+    block.check().map_err(|source| Why::Kernel { kernel: K::NAME, source })?;
+    Ok(Launch::of(block))
+}
+
+/// An operand at element `first` of a buffer.
+pub fn at(buffer: BufferId, first: usize) -> Result<Operand, Why> {
+    let (page, offset) = (number(buffer.0, "buffers")?, number(first * 4, "bytes")?);
+    Ok(Operand::contiguous(Space::Workspace, page, offset))
+}
+
+/// The operand of a side that the block does not use: it names no buffer.
+pub const UNUSED: Operand = Operand::contiguous(Space::Weights, 0, 0);
+
+/// The buffer that an operand names, if it lies in the workspace.
+pub fn buffer_of(operand: &Operand) -> Option<BufferId> {
+    (operand.space == Space::Workspace as u32).then_some(BufferId(operand.page as usize))
+}

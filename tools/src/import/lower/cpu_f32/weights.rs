@@ -1,0 +1,75 @@
+//! Constants as weight operands.
+
+use kernels::layout::{self, Packed};
+use kernels::operand::Operand;
+
+use super::Lowering;
+use crate::import::error::Why;
+use crate::import::graph::{Node, ValueId};
+use crate::import::page::Key;
+
+/// How a constant is packed: part of its identity in the image.
+#[derive(Clone, Copy, Debug)]
+pub enum Packing {
+    /// For `Conv`: out, in of a group, taps.
+    Conv([u32; 3]),
+    /// For `Depthwise`: channels, taps.
+    Depthwise([u32; 2]),
+    /// For `Gemm`: k, n; whether the source is `[n][k]`.
+    Gemm([u32; 2], bool),
+    /// One value a channel.
+    Vector,
+    /// Row-major.
+    Constant,
+    /// A blocked image: n, channels, hw.
+    Blocked([u32; 3]),
+}
+
+impl Packing {
+    fn pack(self, values: &[f32]) -> Packed {
+        match self {
+            Packing::Conv([out, input, taps]) => layout::conv(values, out, input, taps),
+            Packing::Depthwise([channels, taps]) => layout::depthwise(values, channels, taps),
+            Packing::Gemm([k, n], transposed) => layout::gemm(values, k, n, transposed),
+            Packing::Vector => layout::vector(values),
+            Packing::Constant => layout::constant(values),
+            Packing::Blocked([n, channels, hw]) => layout::blocked(values, n, channels, hw),
+        }
+    }
+
+    fn key(self, values: &[f32]) -> Key {
+        let mut hasher = blake3::Hasher::new();
+        // The packing's text names its kind and numbers; values follow it unambiguously after a 0.
+        hasher.update(format!("{self:?}\0").as_bytes());
+        hasher.update(bytemuck::cast_slice(values));
+        *hasher.finalize().as_bytes()
+    }
+}
+
+impl Lowering<'_> {
+    /// Where these values lie in the image, packed that way.
+    pub(super) fn weights(&mut self, values: &[f32], packing: Packing) -> Result<Operand, Why> {
+        self.image.place(packing.key(values), || packing.pack(values))
+    }
+
+    /// The floats of the constant behind an input.
+    pub(super) fn floats(&self, node: &Node, index: usize) -> Result<&[f32], Why> {
+        let id: ValueId = self.input(node, index)?;
+        self.graph.constant(id).and_then(|constant| constant.as_floats()).ok_or(Why::NotConstant { index })
+    }
+
+    /// A bias of `channels` values: that of input `index`, or zeros.
+    pub(super) fn bias(&mut self, node: &Node, index: usize, channels: usize, factor: f32) -> Result<Operand, Why> {
+        let values = match node.input(index) {
+            None => vec![0.0; channels],
+            Some(_) => match self.floats(node, index)? {
+                [only] => vec![only * factor; channels],
+                values if values.len() == channels => values.iter().map(|x| x * factor).collect(),
+                values => {
+                    return Err(Why::Shape { found: vec![values.len()], wanted: "one value a channel" });
+                }
+            },
+        };
+        self.weights(&values, Packing::Vector)
+    }
+}

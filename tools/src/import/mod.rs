@@ -1,0 +1,202 @@
+//! `clockwork import`: a compiler from ONNX to packages.
+//!
+//! ```text
+//! load      ONNX file -> graph without shapes            (onnx, constant, op, graph, random)
+//! batch     graph -> graph for one shape variant and batch size   (shape, fold, index)
+//! fuse      fewer operations
+//! lower/    graph -> launches over one weight image      (page, workspace)
+//! ```
+//! The result follows from model, shapes and target alone: the same input gives the same bytes.
+
+pub mod batch;
+pub mod constant;
+pub mod error;
+pub mod fold;
+pub mod fuse;
+pub mod graph;
+pub mod index;
+pub mod load;
+pub mod lower;
+pub mod onnx;
+pub mod op;
+pub mod page;
+pub mod random;
+pub mod report;
+pub mod shape;
+pub mod variant;
+pub mod workspace;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use runtime::base::limits::{CPU_PAGE_BYTES, MAX_RANK};
+use runtime::base::{BatchSize, ShapeId};
+use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec, TensorType};
+
+use self::batch::Unbatchable;
+use self::error::{ImportError, Why};
+use self::graph::{Graph, ValueId};
+use self::lower::cpu_f32;
+use self::page::WeightImage;
+use self::report::{PlanReport, Report};
+
+/// What to import, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// The package to write.
+    pub package: PathBuf,
+    /// Shapes of inputs, `NAME=1x3x224x224`; several for one input make shape variants.
+    pub shapes: Vec<String>,
+    /// Values at which the graph is cut; none: the model's outputs.
+    pub outputs: Vec<String>,
+    /// Replaces weights by random ones from this seed.
+    pub random_weights: Option<u64>,
+    /// The model's name; none: the file's.
+    pub name: Option<String>,
+    /// A JSON file for people and clients.
+    pub card: Option<PathBuf>,
+}
+
+/// Imports a model. `progress` is told the share that is done, and what comes next.
+///
+/// # Errors
+/// [`ImportError`], and nothing was written.
+pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<Report, ImportError> {
+    let begin = Instant::now();
+    progress(0.0, "reading");
+    let card = read_card(options.card.as_deref())?;
+    let mut model = load::load(&options.model, &options.outputs)?;
+    if let Some(seed) = options.random_weights {
+        random::randomise(&mut model.graph, seed);
+    }
+    let variants = variant::resolve(&model, &options.shapes)?;
+    let mut image = WeightImage::new(CPU_PAGE_BYTES);
+    let compiled = compile(&model.graph, &variants, &mut image, progress)?;
+    progress(0.9, "writing");
+    let file = options.model.file_stem().unwrap_or_default().to_string_lossy();
+    let contents = Contents {
+        name: options.name.clone().unwrap_or_else(|| file.into_owned()),
+        target: Target::CpuF32,
+        page_bytes: page::number(CPU_PAGE_BYTES, "bytes of a page").map_err(limit)?,
+        inputs: compiled.inputs,
+        outputs: compiled.outputs,
+        plans: compiled.plans,
+        card,
+        page_count: page::number(image.pages().len(), "pages").map_err(limit)?,
+    };
+    let plans = contents.plans.iter().map(PlanReport::of).collect();
+    let name = contents.name.clone();
+    let mut writer = PackageWriter::create(&options.package, contents)?;
+    for page in image.pages() {
+        writer.push_page(page)?;
+    }
+    let written = writer.finish()?;
+    progress(1.0, "done");
+    Ok(Report {
+        name,
+        written,
+        tensors: image.tensors(),
+        pages: image.pages().len(),
+        page_bytes: CPU_PAGE_BYTES,
+        waste: image.waste(),
+        plans,
+        unbatchable: compiled.unbatchable,
+        took: begin.elapsed(),
+    })
+}
+
+fn limit(_: Why) -> ImportError {
+    ImportError::Limit { what: "pages or bytes of a page", found: usize::MAX, limit: u32::MAX as usize }
+}
+
+fn read_card(path: Option<&Path>) -> Result<Card, ImportError> {
+    let Some(path) = path else { return Ok(Card::default()) };
+    let bytes = fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
+    Card::new(bytes).map_err(|fault| ImportError::Card { path: path.to_owned(), fault })
+}
+
+/// A compiled model, its weights apart.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Input tensors.
+    pub inputs: Vec<TensorSpec>,
+    /// Output tensors.
+    pub outputs: Vec<TensorSpec>,
+    /// Plans, ascending by shape variant, then batch size.
+    pub plans: Vec<Plan>,
+    /// Why there are plans for batch 1 only, if there are.
+    pub unbatchable: Option<Unbatchable>,
+}
+
+/// Compiles a graph without shapes for each of `variants` (by variant, by input: the shape of one item).
+pub fn compile(
+    template: &Graph,
+    variants: &[Vec<Vec<usize>>],
+    image: &mut WeightImage,
+    progress: &mut dyn FnMut(f64, &str),
+) -> Result<Compiled, ImportError> {
+    let singles: Vec<Graph> =
+        variants.iter().map(|items| batch::instantiate(template, items, 1)).collect::<Result<_, _>>()?;
+    let inputs = specs(&singles, "input", |graph| &graph.inputs)?;
+    let outputs = specs(&singles, "output", |graph| &graph.outputs)?;
+    let unbatchable =
+        singles.iter().zip(variants).find_map(|(one, items)| match batch::instantiate(template, items, 2) {
+            Ok(two) => batch::check(one, &two).err(),
+            Err(error) => Some(Unbatchable { value: error.to_string(), dims: Vec::new() }),
+        });
+    let batches = if unbatchable.is_some() { &BatchSize::ALL[..1] } else { &BatchSize::ALL };
+    let total = variants.len() * batches.len();
+    let mut plans = Vec::with_capacity(total);
+    for (shape, items) in (0u8..).map(ShapeId).zip(variants) {
+        let too_large = ImportError::Limit { what: "bytes of an item", found: usize::MAX, limit: u32::MAX as usize };
+        let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
+        for &batch in batches {
+            progress(0.1 + 0.8 * share(plans.len(), total), "compiling");
+            let mut graph = batch::instantiate(template, items, batch.items())?;
+            fuse::fuse(&mut graph)?;
+            let lowered = cpu_f32::lower(&graph, &slot, image)?;
+            let cpu_f32::Lowered { launches, workspace_bytes } = lowered;
+            plans.push(Plan { shape, batch, workspace_bytes, launches });
+        }
+    }
+    Ok(Compiled { inputs, outputs, plans, unbatchable })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown to people")]
+fn share(done: usize, total: usize) -> f64 {
+    done as f64 / total as f64
+}
+
+/// The tensors of a role, with the shape of one item in each variant.
+fn specs(
+    variants: &[Graph],
+    role: &'static str,
+    of: impl Fn(&Graph) -> &Vec<ValueId>,
+) -> Result<Vec<TensorSpec>, ImportError> {
+    let mut specs: Vec<TensorSpec> = Vec::new();
+    for graph in variants {
+        for (index, &id) in of(graph).iter().enumerate() {
+            let value = graph.value(id);
+            let wrong = |why| ImportError::Tensor { role, name: value.name.clone(), why };
+            let item = match value.dims.as_slice() {
+                [1, item @ ..] if value.constant.is_none() => item,
+                _ => {
+                    let wanted = "the batch as dimension 0, and a value that depends on the input";
+                    return Err(wrong(Why::Shape { found: value.dims.clone(), wanted }));
+                }
+            };
+            let dims: Option<Vec<u32>> = item.iter().map(|&dim| u32::try_from(dim).ok()).collect();
+            let shape = dims.and_then(|dims| Shape::try_from(dims.as_slice()).ok());
+            let too_many = Why::TooLarge { what: "dimensions", found: item.len(), limit: MAX_RANK };
+            let shape = shape.ok_or(too_many).map_err(wrong)?;
+            match specs.get_mut(index) {
+                Some(spec) => spec.shapes.push(shape),
+                None => specs.push(TensorSpec { name: value.name.clone(), kind: TensorType::F32, shapes: vec![shape] }),
+            }
+        }
+    }
+    Ok(specs)
+}

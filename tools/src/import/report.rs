@@ -1,0 +1,81 @@
+//! What an import made, for people.
+
+use std::fmt;
+use std::time::Duration;
+
+use runtime::package::{Plan, Written};
+
+use super::batch::Unbatchable;
+
+/// What an import made.
+#[derive(Debug)]
+pub struct Report {
+    /// The model's name.
+    pub name: String,
+    /// Identity and length of the package.
+    pub written: Written,
+    /// Weight tensors.
+    pub tensors: usize,
+    /// Weight pages.
+    pub pages: usize,
+    /// Length of a page in bytes.
+    pub page_bytes: usize,
+    /// Bytes of the pages that no tensor covers.
+    pub waste: usize,
+    /// The plans.
+    pub plans: Vec<PlanReport>,
+    /// Why there are plans for batch 1 only, if there are.
+    pub unbatchable: Option<Unbatchable>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What one plan is like.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanReport {
+    /// Shape variant.
+    pub shape: u8,
+    /// Batch size.
+    pub batch: u8,
+    /// Launches.
+    pub launches: usize,
+    /// Workspace in bytes.
+    pub workspace_bytes: u32,
+}
+
+impl PlanReport {
+    /// The report of that plan.
+    pub fn of(plan: &Plan) -> PlanReport {
+        PlanReport {
+            shape: plan.shape.0,
+            batch: plan.batch.get(),
+            launches: plan.launches.len(),
+            workspace_bytes: plan.workspace_bytes,
+        }
+    }
+}
+
+const MIB: f64 = (1 << 20) as f64;
+
+impl fmt::Display for Report {
+    #[expect(clippy::cast_precision_loss, reason = "shown to people")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: usize| bytes as f64 / MIB;
+        let all = self.pages * self.page_bytes;
+        writeln!(f, "{} (model {})", self.name, self.written.id)?;
+        writeln!(f, "  weights   {:>8.1} MiB in {} tensors", mib(all - self.waste), self.tensors)?;
+        let share = 100.0 * self.waste as f64 / all.max(1) as f64;
+        writeln!(f, "  pages     {:>8} of {} KiB, {share:.1}% of them empty", self.pages, self.page_bytes >> 10)?;
+        writeln!(f, "  package   {:>8.1} MiB", self.written.bytes as f64 / MIB)?;
+        writeln!(f, "  time      {:>8.2} s", self.took.as_secs_f64())?;
+        writeln!(f, "  shape  batch  launches  workspace MiB")?;
+        for plan in &self.plans {
+            let workspace = f64::from(plan.workspace_bytes) / MIB;
+            writeln!(f, "  {:>5}  {:>5}  {:>8}  {workspace:>13.2}", plan.shape, plan.batch, plan.launches)?;
+        }
+        if let Some(Unbatchable { value, dims }) = &self.unbatchable {
+            writeln!(f, "  batch 1 only: the batch is not to be followed through `{value}` {dims:?}")?;
+        }
+        Ok(())
+    }
+}
