@@ -1,4 +1,7 @@
 //! The commands, one file each.
 
+pub mod ctl;
 pub mod import;
+pub mod infer;
+pub mod load_gen;
 pub mod run;
