@@ -23,7 +23,7 @@ pub struct Machine {
     pub processor: String,
     /// The kernel's release.
     pub kernel: String,
-    /// Cores that this process may run on.
+    /// Cores that the thread which looked may run on: look before pinning it.
     pub cores: Vec<usize>,
     /// Cores that the kernel keeps other work off.
     pub isolated_cores: Vec<usize>,

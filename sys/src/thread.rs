@@ -6,7 +6,7 @@ pub use counters::{ThreadCounters, ThreadError, register_current, registered};
 
 use std::ffi::CString;
 
-/// The cores that this process may run on.
+/// The cores that the calling thread may run on: all that the process may use, unless it is pinned.
 #[must_use]
 pub fn cores() -> Vec<usize> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();

@@ -156,7 +156,6 @@ impl Drop for Platform {
         for device in &self.devices {
             device.stop.store(true, Ordering::SeqCst);
             device.engines.ring_all();
-            device.team.ring_all();
         }
         for thread in self.threads.drain(..) {
             // A panic of an engine has been reported on its thread; ending goes on.

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::doorbell::Doorbell;
 use crate::memory::{MapOptions, Mapping};
 use crate::thread;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
 
@@ -39,24 +39,42 @@ pub(super) enum Served {
 /// all devices of a driver, since an event may be recorded on another device than waits for it.
 #[derive(Debug)]
 pub(super) struct EventWaiters {
-    asleep: AtomicU32,
-    bells: Box<[Doorbell]>,
+    /// Engines in this state.
+    count: AtomicU32,
+    engines: Box<[Waiter]>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    bell: Doorbell,
+    waits: AtomicBool,
 }
 
 impl EventWaiters {
     pub(super) fn new(devices: usize) -> Self {
-        let bells = (0..devices * ENGINES).map(|_| Doorbell::futex()).collect();
-        Self { asleep: AtomicU32::new(0), bells }
+        let waiter = || Waiter { bell: Doorbell::futex(), waits: AtomicBool::new(false) };
+        let engines = std::iter::repeat_with(waiter).take(devices * ENGINES).collect();
+        Self { count: AtomicU32::new(0), engines }
     }
 
     /// Says that an event was recorded.
     pub(super) fn recorded(&self) {
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) > 0 {
-            for bell in &self.bells {
-                bell.ring();
-            }
+        if self.count.load(Ordering::Relaxed) > 0 {
+            let waiting = self.engines.iter().filter(|it| it.waits.load(Ordering::SeqCst));
+            waiting.for_each(|it| it.bell.ring());
         }
+    }
+
+    /// Enters or leaves this state. Whoever enters looks at its streams once more after that.
+    fn set(&self, engine: usize, waits: bool) {
+        self.engines[engine].waits.store(waits, Ordering::SeqCst);
+        if waits {
+            self.count.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.count.fetch_sub(1, Ordering::SeqCst);
+        }
+        fence(Ordering::SeqCst);
     }
 }
 
@@ -67,12 +85,20 @@ pub(super) struct Engines {
     /// Where each engine's next turn starts among the streams.
     cursors: [AtomicUsize; ENGINES],
     waiters: Arc<EventWaiters>,
+    /// Of the first of the three among the waiters.
+    first_waiter: usize,
 }
 
 impl Engines {
     pub(super) fn new(index: usize, waiters: Arc<EventWaiters>) -> Self {
-        let bell = |engine: usize| waiters.bells[index * ENGINES + engine].clone();
-        Self { bells: [bell(0), bell(1), bell(2)], cursors: [const { AtomicUsize::new(0) }; ENGINES], waiters }
+        let first_waiter = index * ENGINES;
+        let bell = |engine: usize| waiters.engines[first_waiter + engine].bell.clone();
+        Self {
+            first_waiter,
+            bells: [bell(0), bell(1), bell(2)],
+            cursors: [const { AtomicUsize::new(0) }; ENGINES],
+            waiters,
+        }
     }
 
     pub(super) fn event_recorded(&self) {
@@ -121,17 +147,25 @@ impl Engines {
     }
 }
 
-/// Sleeps on `bell` unless `serve` finds work after the doorbell is armed.
-fn sleep(bell: &Doorbell, waiters: &EventWaiters, stop: impl Fn() -> bool, mut serve: impl FnMut() -> Served) {
-    // Counted before the last look, so that a record after that look finds the count.
-    waiters.asleep.fetch_add(1, Ordering::SeqCst);
+/// Sleeps until the doorbell of `engine` is rung, unless `serve` finds work after it is armed.
+fn sleep(engines: &Engines, engine: Engine, stop: impl Fn() -> bool, mut serve: impl FnMut() -> Served) {
+    let bell = &engines.bells[engine as usize];
+    let waiter = engines.first_waiter + engine as usize;
     bell.arm();
-    if stop() || serve() == Served::Worked {
+    let mut last = serve();
+    let waits = last == Served::Waiting;
+    if waits {
+        engines.waiters.set(waiter, true);
+        last = serve();
+    }
+    if stop() || last == Served::Worked {
         bell.disarm();
     } else {
         bell.wait(None);
     }
-    waiters.asleep.fetch_sub(1, Ordering::SeqCst);
+    if waits {
+        engines.waiters.set(waiter, false);
+    }
 }
 
 /// The life of an engine's thread.
@@ -148,7 +182,7 @@ fn run(device: &Device, engine: Engine, spin_ns: u64, mut worker: Option<Worker<
         } else if clock::now_ns().saturating_sub(last_work) < spin_ns {
             std::hint::spin_loop();
         } else {
-            sleep(&device.engines.bells[engine as usize], &device.engines.waiters, stop, &mut serve);
+            sleep(&device.engines, engine, stop, &mut serve);
             last_work = clock::now_ns();
         }
     }
@@ -210,9 +244,10 @@ fn spawn(
                 (Duty::Lead, Some(scratch)) => {
                     let worker = Worker::new(&device.team, 0, &scratch);
                     run(&device, Engine::Compute, spin_ns, Some(worker));
+                    device.team.close();
                 }
                 (Duty::Member(index), Some(scratch)) => {
-                    Worker::new(&device.team, index, &scratch).follow(&device.stop);
+                    Worker::new(&device.team, index, &scratch).follow();
                 }
                 (Duty::Copy(engine), _) => run(&device, engine, spin_ns, None),
                 (Duty::Lead | Duty::Member(_), None) => {

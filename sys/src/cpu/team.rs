@@ -21,6 +21,8 @@ pub(super) struct Team {
     /// Grows by one with each graph.
     epoch: AtomicU32,
     graph: AtomicPtr<GraphExec>,
+    /// Set when the leader has run its last graph; only then may the others go.
+    closed: AtomicBool,
     arrived: AtomicU32,
     /// Grows by one each time that all have arrived.
     phase: AtomicU32,
@@ -35,13 +37,20 @@ impl Team {
             spin_ns,
             epoch: AtomicU32::new(0),
             graph: AtomicPtr::new(ptr::null_mut()),
+            closed: AtomicBool::new(false),
             arrived: AtomicU32::new(0),
             phase: AtomicU32::new(0),
             bells: (0..threads).map(|_| Doorbell::futex()).collect(),
         }
     }
 
-    pub(super) fn ring_all(&self) {
+    /// Lets the others go; for the leader.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.ring_all();
+    }
+
+    fn ring_all(&self) {
         for bell in &self.bells {
             bell.ring();
         }
@@ -96,10 +105,10 @@ impl<'a> Worker<'a> {
         unsafe { self.run(graph) };
     }
 
-    /// Follows the leader until `stop`.
-    pub(super) fn follow(&mut self, stop: &AtomicBool) {
+    /// Follows the leader until it closes the team.
+    pub(super) fn follow(&mut self) {
         let mut epoch = 0;
-        while self.next_epoch(&mut epoch, stop) {
+        while self.next_epoch(&mut epoch) {
             let graph = self.team.graph.load(Ordering::Relaxed);
             // SAFETY: the leader stored the graph before the epoch and keeps it until the
             // barrier after its last kernel, which this thread takes part in; that the kernels
@@ -108,8 +117,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits for an epoch after `epoch`; false when the device stops.
-    fn next_epoch(&self, epoch: &mut u32, stop: &AtomicBool) -> bool {
+    /// Waits for an epoch after `epoch`; false when the team is closed.
+    fn next_epoch(&self, epoch: &mut u32) -> bool {
+        let closed = &self.team.closed;
         let bell = &self.team.bells[self.index];
         let begin = clock::now_ns();
         loop {
@@ -118,7 +128,7 @@ impl<'a> Worker<'a> {
                 *epoch = current;
                 return true;
             }
-            if stop.load(Ordering::Acquire) {
+            if closed.load(Ordering::Acquire) {
                 return false;
             }
             if clock::now_ns().saturating_sub(begin) < self.team.spin_ns {
@@ -127,7 +137,7 @@ impl<'a> Worker<'a> {
             }
             bell.arm();
             let idle = self.team.epoch.load(Ordering::SeqCst) == *epoch;
-            if idle && !stop.load(Ordering::SeqCst) {
+            if idle && !closed.load(Ordering::SeqCst) {
                 bell.wait(None);
             } else {
                 bell.disarm();

@@ -113,7 +113,7 @@ fn what(lack: &Lack) -> String {
         Lack::SlowClock { name } => format!("The clock is '{name}'."),
         Lack::NoIsolatedCores => "No core is isolated.".to_owned(),
         Lack::FewCores { cores, wanted } => {
-            format!("There are {cores} cores; a role each takes {wanted}.")
+            format!("Cores: {cores}; a role each takes {wanted}.")
         }
         Lack::NoInstructionSet { name } => format!("The processor has no {name}."),
     }
