@@ -93,7 +93,6 @@ pub struct Request {
 
 /// Something that happened. All times are gateway time.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "events are moved through rings of fixed places")]
 pub enum Event {
     /// The controller's CATALOG names a model. Off the path.
     Catalog(Box<CatalogModel>),

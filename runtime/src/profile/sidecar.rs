@@ -16,6 +16,16 @@ pub struct Architecture(pub u64);
 #[serde(transparent)]
 pub struct DeviceKind(pub u64);
 
+impl DeviceKind {
+    /// The kind of device that a worker calls by that name.
+    pub fn named(name: &str) -> DeviceKind {
+        let digest = blake3::hash(name.as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest.as_bytes()[..8]);
+        DeviceKind(u64::from_le_bytes(first))
+    }
+}
+
 /// Everything measured of one architecture on one kind of device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

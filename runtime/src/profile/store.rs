@@ -216,6 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn two_numbers_become_samples_with_just_these() {
+        let (expected, bound) = (Nanos::micros(90), Nanos::micros(120));
+        let plan = PlanSamples::from_times(ShapeId(0), BatchSize::ONE, expected, bound);
+        let mut store = ProfileStore::new(Percentile::P99);
+        store.seed(&Profile { plans: vec![plan], ..profile(&[]) });
+        let entry = store.entry(Architecture(1), ShapeId(0), DeviceKind(2)).unwrap();
+        let cost = store.costs(entry).one().unwrap();
+        assert_eq!((cost.expected, cost.bound), (expected, bound));
+    }
+
+    #[test]
+    fn kinds_of_device_are_told_apart_by_name() {
+        assert_eq!(DeviceKind::named("cpu-avx512"), DeviceKind::named("cpu-avx512"));
+        assert_ne!(DeviceKind::named("cpu-avx512"), DeviceKind::named("cpu-avx2"));
+    }
+
+    #[test]
     fn a_sidecar_survives_json() {
         let before = profile(&[(1, 100)]);
         let after: Profile = serde_json::from_str(&serde_json::to_string(&before).unwrap()).unwrap();

@@ -6,7 +6,7 @@ use super::core::Core;
 use super::event::{Ask, Outbox, Output};
 use super::mirror::{Booking, Weights};
 use super::requests::{Admitted, Phase};
-use super::strategy::{Link, Policy, Start};
+use super::strategy::{Link, Policy, Probe, Start, room_to_grow};
 use crate::base::Nanos;
 use crate::order::Reject;
 use crate::profile::Cost;
@@ -169,7 +169,8 @@ impl Core {
         let start = Start { at, variance, spread_percent: self.config.spread_percent };
         self.chain.fill(device.booked.iter().map(|booking| booking.link));
         let mut offer = Offer { device: place, link, cost, class, in_time: false, done: Nanos::MAX, has_room };
-        let probe = self.chain.insert(link);
+        let reserve = room_to_grow(self.store.costs(entry), due.since(ready));
+        let probe = Probe { place: self.chain.insert(link), reserve };
         for policy in [Policy::Gather, Policy::InOrder] {
             let verdict = self.chain.run(&self.store, start, policy, Some(probe));
             if verdict.in_time && verdict.probe < offer.done {
@@ -178,7 +179,7 @@ impl Core {
             }
         }
         if !offer.in_time {
-            self.chain.remove(probe);
+            self.chain.remove(probe.place);
             let behind = self.chain.run(&self.store, start, Policy::InOrder, None).end;
             offer.done = behind.max(ready) + cost.bound;
             let seen = offer.done + after_exec;

@@ -151,6 +151,24 @@ impl Core {
     pub(super) fn withdraw(&mut self, now: Nanos, request: RequestId, out: &mut Outbox) {
         let Some(place) = self.requests.find(request) else { return };
         self.counters.withdrawn += 1;
+        let phase = self.requests.get(place).phase;
+        self.release(now, place, out);
+        if let Phase::Bound { action } = phase {
+            self.cancel_if_unwanted(action, out);
+        }
+    }
+
+    /// The word of an OK overtook the RESULT that ends the request here, or that was lost: then the
+    /// request may be planned again already.
+    fn answered(&mut self, now: Nanos, request: RequestId, out: &mut Outbox) {
+        if let Some(place) = self.requests.find(request) {
+            self.counters.served += 1;
+            self.release(now, place, out);
+        }
+    }
+
+    /// Nobody waits for a request any more, and it is counted.
+    fn release(&mut self, now: Nanos, place: usize, out: &mut Outbox) {
         let admitted = *self.requests.get(place);
         match admitted.phase {
             Phase::Booked => {
@@ -159,10 +177,9 @@ impl Core {
                 self.discard(admitted.device, admitted.slot, out);
                 self.advance(admitted.device, now, out);
             }
-            Phase::Bound { action } => {
+            Phase::Bound { .. } => {
                 self.requests.get_mut(place).withdrawn = true;
                 self.requests.detach(place);
-                self.cancel_if_unwanted(action, out);
             }
         }
     }
@@ -199,8 +216,7 @@ impl Scheduler for Core {
         assert!(out.is_empty(), "the outputs of the event before were not taken");
         match event {
             Event::Ask(ask) => self.ask(now, ask, out),
-            // The word of an OK may overtake the RESULT that ends the request here.
-            Event::Ended(_, End::Ok) => {}
+            Event::Ended(request, End::Ok) => self.answered(now, request, out),
             Event::Withdraw(request) | Event::Ended(request, _) => self.withdraw(now, request, out),
             Event::WorkerUp(up) => self.worker_up(now, &up),
             Event::WorkerLost(worker) => self.worker_lost(worker),

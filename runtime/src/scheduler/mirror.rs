@@ -268,6 +268,7 @@ impl Worker {
 
 /// What an ordered action was for.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lies in a table of fixed places; nothing on the path is boxed")]
 pub(super) enum Purpose {
     Infer {
         items: Items,

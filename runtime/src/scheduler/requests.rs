@@ -26,7 +26,7 @@ pub(super) struct Admitted {
     /// When its slot was given out.
     pub(super) placed: Nanos,
     pub(super) phase: Phase,
-    /// Nobody waits for it any more; its batch had been ordered already.
+    /// Nobody waits for it any more, and it is counted; its batch had been ordered already.
     pub(super) withdrawn: bool,
     /// How often it was planned.
     pub(super) attempts: u8,

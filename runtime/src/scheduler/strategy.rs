@@ -7,9 +7,9 @@
 
 use arrayvec::ArrayVec;
 
-use crate::base::Nanos;
 use crate::base::limits::MAX_BATCH;
-use crate::profile::{Cost, Entry, ProfileStore};
+use crate::base::{BatchSize, Nanos};
+use crate::profile::{Cost, Entry, PlanCosts, ProfileStore};
 
 /// Requests booked on one device and not yet bound: what one admission may have to look through.
 pub(super) const MAX_BOOKED: usize = 256;
@@ -72,6 +72,32 @@ pub(super) struct Chain {
     /// For each link the next one of its group, or the length.
     next_same: [usize; MAX_BOOKED + 1],
     last_of_group: ArrayVec<((usize, u8), usize), { MAX_BOOKED + 1 }>,
+}
+
+/// A request whose admission is in question.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    /// Its place in the chain.
+    pub(super) place: usize,
+    /// What its batch may come to take by the time that it runs: see [`room_to_grow`].
+    pub(super) reserve: Nanos,
+}
+
+/// How long the batch of a request due in `slack` should be able to take: the cheapest batch per item
+/// that runs twice within the slack, once while the request waits and once with it.
+///
+/// A queue that is filled to the last moment at which each may run alone is served alone, batch 1
+/// after batch 1, and stays full: so what must wait is only taken while its batch can still grow.
+pub(super) fn room_to_grow(costs: &PlanCosts, slack: Nanos) -> Nanos {
+    let Some(mut best) = costs.one() else { return Nanos::ZERO };
+    let mut fewer = 1;
+    for items in BatchSize::ALL.map(BatchSize::items) {
+        let Some(cost) = costs.of(items) else { break };
+        if cost.bound + cost.bound <= slack && is_worth(cost, items, best, fewer) {
+            (best, fewer) = (cost, items);
+        }
+    }
+    best.bound
 }
 
 /// When a chain starts and how sure that is.
@@ -152,12 +178,12 @@ impl Chain {
 
     /// Plays the whole chain through. With a `probe`, what it delays is checked, and itself;
     /// without one, everything is.
-    pub(super) fn run(&mut self, store: &ProfileStore, start: Start, policy: Policy, probe: Option<usize>) -> Verdict {
+    pub(super) fn run(&mut self, store: &ProfileStore, start: Start, policy: Policy, probe: Option<Probe>) -> Verdict {
         self.reset();
         self.play(store, start, policy, probe)
     }
 
-    fn play(&mut self, store: &ProfileStore, start: Start, policy: Policy, probe: Option<usize>) -> Verdict {
+    fn play(&mut self, store: &ProfileStore, start: Start, policy: Policy, probe: Option<Probe>) -> Verdict {
         let mut verdict = Verdict { in_time: true, end: start.at, probe: Nanos::MAX };
         let (mut variance, mut from) = (start.variance, 0);
         let mut checked = probe.is_none();
@@ -168,9 +194,11 @@ impl Chain {
             let Some(batch) = self.pick(store, verdict.end, from, policy) else { return verdict };
             let spread = Nanos(variance.isqrt() * u64::from(start.spread_percent) / 100);
             let done = batch.start + batch.cost.bound + spread;
-            if probe.is_some_and(|probe| batch.members.contains(&probe)) {
+            if let Some(probe) = probe.filter(|probe| batch.members.contains(&probe.place)) {
                 verdict.probe = done;
                 checked = true;
+                let grown = batch.start + probe.reserve + spread;
+                verdict.in_time &= grown <= self.links[probe.place].due;
             }
             verdict.in_time &= !checked || done <= batch.due;
             batch.members.iter().for_each(|&member| self.taken[member] = true);

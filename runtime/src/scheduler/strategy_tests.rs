@@ -27,6 +27,10 @@ fn chain(links: &[Link]) -> Chain {
     chain
 }
 
+fn probe(place: usize) -> Probe {
+    Probe { place, reserve: Nanos::ZERO }
+}
+
 const NOW: Start = Start { at: Nanos::ZERO, variance: 0, spread_percent: 0 };
 
 #[test]
@@ -65,10 +69,10 @@ fn a_probe_must_not_make_another_late() {
     let mut chain = chain(&[link(entry, 0, 10, 0), link(entry, 0, 25, 0)]);
     let early = chain.insert(link(entry, 1, 20, 0));
     assert_eq!(early, 1);
-    assert!(!chain.run(&store, NOW, Policy::InOrder, Some(early)).in_time, "the last one ends at 30");
+    assert!(!chain.run(&store, NOW, Policy::InOrder, Some(probe(early))).in_time, "the last one ends at 30");
     chain.remove(early);
     let late = chain.insert(link(entry, 1, 30, 0));
-    let verdict = chain.run(&store, NOW, Policy::InOrder, Some(late));
+    let verdict = chain.run(&store, NOW, Policy::InOrder, Some(probe(late)));
     assert_eq!((verdict.in_time, verdict.probe), (true, Nanos::millis(30)));
     // What is late already, ahead of the probe, is no reason to refuse the probe.
     let start = Start { at: Nanos::millis(1), ..NOW };
@@ -81,6 +85,18 @@ fn the_spread_of_what_is_ahead_is_kept_free() {
     let mut chain = chain(&[link(entry, 0, 12, 0)]);
     let start = |variance, spread_percent| Start { at: Nanos::ZERO, variance, spread_percent };
     let spread = Nanos::millis(4).0.pow(2);
-    assert!(chain.run(&store, start(spread, 50), Policy::Gather, Some(0)).in_time);
-    assert!(!chain.run(&store, start(spread, 51), Policy::Gather, Some(0)).in_time);
+    assert!(chain.run(&store, start(spread, 50), Policy::Gather, Some(probe(0))).in_time);
+    assert!(!chain.run(&store, start(spread, 51), Policy::Gather, Some(probe(0))).in_time);
+}
+
+#[test]
+fn what_must_wait_leaves_its_batch_room_to_grow() {
+    let (store, entry) = store(&[(1, 10), (2, 12), (4, 40)]);
+    let reserve = |slack| room_to_grow(store.costs(entry), Nanos::millis(slack));
+    assert_eq!([15, 23, 24, 99].map(reserve), [10, 10, 12, 12].map(Nanos::millis));
+    let mut chain = chain(&[link(entry, 1, 20, 0), link(entry, 0, 21, 0)]);
+    let verdict = |chain: &mut Chain, reserve| {
+        chain.run(&store, NOW, Policy::InOrder, Some(Probe { place: 1, reserve: Nanos::millis(reserve) })).in_time
+    };
+    assert!(verdict(&mut chain, 11) && !verdict(&mut chain, 12));
 }

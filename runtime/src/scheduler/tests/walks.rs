@@ -1,0 +1,169 @@
+//! Single walks through the scheduler, message by message.
+
+use super::physics::Physics;
+use super::world::World;
+use crate::base::{ModelId, Nanos};
+use crate::order::{ActionKind, Reject};
+use crate::scheduler::{Config, Event, Output};
+
+fn words(said: &[Output]) -> Vec<&'static str> {
+    let word = |output: &Output| match output {
+        Output::Place { .. } => "PLACE",
+        Output::Reject { .. } => "REJECT",
+        Output::Revoke { .. } => "REVOKE",
+        Output::Fail { .. } => "FAIL",
+        Output::Cancel { .. } => "CANCEL",
+        Output::Discard { .. } => "DISCARD",
+        Output::Action { action, .. } => match action.kind {
+            ActionKind::Fetch => "FETCH",
+            ActionKind::Drop => "DROP",
+            ActionKind::Load { .. } => "LOAD",
+            ActionKind::Unload { .. } => "UNLOAD",
+            ActionKind::Infer { .. } => "INFER",
+        },
+    };
+    said.iter().map(word).collect()
+}
+
+fn world(physics: Physics, preload: bool) -> World {
+    let mut world = World::new(physics, Config { preload, ..Config::default() }, 1).keep();
+    world.worker_up(0);
+    world.run(Nanos::seconds(1));
+    world
+}
+
+#[test]
+fn a_warm_infer() {
+    let mut world = world(Physics::default(), true);
+    assert_eq!(words(&world.said), ["FETCH", "LOAD"]);
+    world.said.clear();
+    world.ask(0, Nanos::millis(14));
+    world.run(Nanos::seconds(2));
+    assert_eq!(words(&world.said), ["PLACE", "INFER"]);
+    assert_eq!((world.ends.ok, world.core_slots_out()), (1, 0));
+}
+
+#[test]
+fn a_cold_start_that_fits_is_admitted() {
+    let mut world = world(Physics::default(), false);
+    world.ask(0, Nanos::millis(100));
+    world.run(Nanos::seconds(2));
+    assert_eq!(words(&world.said), ["PLACE", "FETCH", "LOAD", "INFER"]);
+    assert_eq!(world.ends.ok, 1);
+}
+
+#[test]
+fn a_cold_start_that_does_not_fit_is_refused_and_loads_for_the_next() {
+    let mut world = world(Physics::default(), false);
+    world.ask(0, Nanos::millis(14));
+    let Some(Output::Reject { reason: Reject::WouldBeLate { predicted }, .. }) = world.said.first() else {
+        panic!("{:?}", world.said)
+    };
+    assert!(*predicted > Nanos::millis(14), "{predicted}");
+    world.run(Nanos::seconds(2));
+    world.ask(0, Nanos::millis(14));
+    world.run(Nanos::seconds(3));
+    assert_eq!(words(&world.said), ["REJECT", "FETCH", "LOAD", "PLACE", "INFER"]);
+    assert_eq!(world.ends.ok, 1);
+}
+
+#[test]
+fn three_requests_behind_a_running_one_share_the_plan_for_four() {
+    let mut world = world(Physics { marginal: 0.2, ..Physics::default() }, true);
+    world.said.clear();
+    world.ask(0, Nanos::millis(100));
+    world.run(world.now + Nanos::millis(1));
+    let requests: Vec<_> = (0..3).map(|_| world.ask(0, Nanos::millis(100))).collect();
+    world.run(Nanos::seconds(2));
+    let batch = world.said.iter().filter_map(|output| match output {
+        Output::Action { action, .. } => match &action.kind {
+            ActionKind::Infer { batch, items, .. } => Some((batch.get(), items.clone())),
+            _ => None,
+        },
+        _ => None,
+    });
+    let batches: Vec<_> = batch.collect();
+    assert_eq!(batches.len(), 2);
+    assert_eq!(batches[1].0, 4);
+    assert_eq!(batches[1].1.iter().map(|item| item.request).collect::<Vec<_>>(), requests);
+    assert_eq!(world.ends.ok, 4);
+}
+
+#[test]
+fn a_withdrawn_request_leaves_its_place_before_the_batch_is_bound_and_cancels_it_after() {
+    let mut world = world(Physics::default(), true);
+    world.said.clear();
+    world.ask(0, Nanos::millis(100));
+    world.run(world.now + Nanos::millis(1));
+    let (now, queued) = (world.now, world.ask(0, Nanos::millis(100)));
+    world.withdraw_at(queued, now + Nanos::millis(1));
+    world.run(Nanos::seconds(2));
+    assert_eq!(words(&world.said), ["PLACE", "INFER", "PLACE", "DISCARD"]);
+    world.said.clear();
+    let bound = world.ask(0, Nanos::millis(100));
+    world.withdraw_at(bound, world.now);
+    world.run(Nanos::seconds(3));
+    assert_eq!(words(&world.said), ["PLACE", "INFER", "CANCEL", "DISCARD"]);
+    assert_eq!((world.ends.withdrawn, world.core_slots_out()), (2, 0));
+}
+
+#[test]
+fn a_lost_worker_is_replaced_by_another_that_has_time() {
+    let mut world = world(Physics::default(), true);
+    world.worker_up(1);
+    world.run(Nanos::seconds(2));
+    world.said.clear();
+    world.ask(0, Nanos::millis(200));
+    world.worker_lost(0);
+    assert_eq!(words(&world.said), ["PLACE", "INFER", "PLACE", "FETCH"]);
+    world.run(Nanos::seconds(3));
+    assert_eq!(world.ends.ok, 1);
+    world.ask(0, Nanos::millis(200));
+    world.worker_lost(1);
+    let last = world.said.last().cloned();
+    assert!(matches!(last, Some(Output::Revoke { reason: Reject::WorkerLost, .. })), "{last:?}");
+}
+
+#[test]
+fn refusals_say_why() {
+    let mut world = World::new(Physics::default(), Config::default(), 1).keep();
+    let reason = |world: &World| match world.said.last() {
+        Some(Output::Reject { reason, .. }) => *reason,
+        other => panic!("{other:?}"),
+    };
+    world.ask(0, Nanos::millis(100));
+    assert_eq!(reason(&world), Reject::NoDevice);
+    world.worker_up(0);
+    world.run(Nanos::seconds(1));
+    world.ask(9, Nanos::millis(100));
+    assert_eq!(reason(&world), Reject::UnknownModel);
+    (0..32).for_each(|_| _ = world.ask(0, Nanos::seconds(10)));
+    world.ask(0, Nanos::seconds(10));
+    assert_eq!(reason(&world), Reject::Overloaded);
+    world.deliver(Event::Drain);
+    world.ask(0, Nanos::millis(100));
+    assert_eq!(reason(&world), Reject::Draining);
+    world.run(Nanos::seconds(10));
+    assert_eq!((world.ends.ok, world.ends.rejected), (32, 4));
+}
+
+#[test]
+fn the_least_recently_used_model_makes_room() {
+    let mut world = world(Physics { models: 3, device_pages: 6, ..Physics::default() }, true);
+    world.ask(1, Nanos::millis(100));
+    world.run(world.now + Nanos::millis(500));
+    world.said.clear();
+    world.ask(2, Nanos::millis(100));
+    world.run(Nanos::seconds(3));
+    assert_eq!(words(&world.said), ["PLACE", "FETCH", "UNLOAD", "LOAD", "INFER"]);
+    let Some(Output::Action { action, .. }) = world.said.get(2) else { panic!("{:?}", world.said) };
+    assert_eq!(action.model, ModelId(0));
+    assert_eq!(world.ends.ok, 2);
+}
+
+impl World {
+    fn core_slots_out(&self) -> usize {
+        use crate::scheduler::Scheduler as _;
+        self.core.status().devices.iter().map(|device| device.slots_out).sum()
+    }
+}
