@@ -280,8 +280,7 @@ impl Net {
             let Some(link) = &self.links[place] else { continue };
             let waited = now.since(link.sending_since);
             if link.ending.is_none() && link.outgoing.is_under_way() && waited > PATIENCE {
-                let fault =
-                    PeerFault::Stalled { waited_ms: waited.0 / 1_000_000, limit_ms: PATIENCE.0 / 1_000_000 };
+                let fault = PeerFault::Stalled { waited_ms: waited.0 / 1_000_000, limit_ms: PATIENCE.0 / 1_000_000 };
                 self.end(link.id, CloseReason::Fault(fault));
             }
         }

@@ -107,9 +107,7 @@ impl Outgoing {
         }
         let (under_way, lease, bytes) = match self.chunks.pop_front()? {
             Chunk::Frames { block, filled } => (UnderWay::Frames { bytes: filled }, block, filled),
-            Chunk::Payload(PayloadOut { tag, lease, bytes }) => {
-                (UnderWay::Payload { tag, bytes }, lease, bytes)
-            }
+            Chunk::Payload(PayloadOut { tag, lease, bytes }) => (UnderWay::Payload { tag, bytes }, lease, bytes),
         };
         self.under_way = Some(under_way);
         let more = !self.chunks.is_empty();
