@@ -31,7 +31,10 @@ impl Catalog {
     pub(super) fn add(&mut self, model: CatalogModel) {
         let shapes = model.inputs.first().map_or(0, |input| input.shapes.len());
         let shapes = (0..=u8::MAX).map(ShapeId).take(shapes);
-        let size = |tensor: &TensorSpec, shape| tensor.item_bytes(shape).unwrap_or(0);
+        // Each tensor is padded to the next multiple of 64 bytes, in a payload as in a slot.
+        let size = |tensor: &TensorSpec, shape| {
+            tensor.item_bytes(shape).unwrap_or(0).next_multiple_of(u64::from(kernels::operand::ALIGNMENT))
+        };
         let inputs = shapes.clone().map(|shape| model.inputs.iter().map(|input| size(input, shape)).collect());
         let outputs = shapes.map(|shape| model.outputs.iter().map(|output| size(output, shape)).sum());
         let (inputs, outputs) = (inputs.collect(), outputs.collect());

@@ -3,7 +3,7 @@
 use bench::table::Table;
 use clap::{Args, ValueEnum};
 use runtime::client::{ConnectError, Control, QueryError};
-use runtime::host::config::DEFAULT_GATEWAY;
+use runtime::host::config::DEFAULT_CONTROLLER;
 use runtime::wire::message::Topic;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -15,7 +15,7 @@ pub struct CtlArgs {
     #[arg(value_enum)]
     topic: About,
     /// The server
-    #[arg(long, value_name = "HOST:PORT", default_value_t = DEFAULT_GATEWAY.to_string())]
+    #[arg(long, value_name = "HOST:PORT", default_value_t = DEFAULT_CONTROLLER.to_string())]
     server: String,
     /// Print the server's JSON as it is
     #[arg(long)]
