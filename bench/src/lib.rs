@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+pub mod loadgen;
 pub mod reference;
 pub mod seeded;
 pub mod summary;
+pub mod table;

@@ -5,9 +5,9 @@ mod check;
 mod executable;
 mod table;
 
-pub(crate) use table::for_each_kernel;
 pub use check::{CheckedPlan, LaunchError, PlanError, Spaces};
 pub use executable::{BuildError, Executable, Standing};
+pub(crate) use table::for_each_kernel;
 pub use table::{KERNELS, KernelEntry, entry};
 
 use crate::params::Block;

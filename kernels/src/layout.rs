@@ -16,9 +16,9 @@ pub struct Packed {
 const BLOCK: usize = LANES as usize;
 
 fn packed(rows: u32, data: Vec<f32>) -> Packed {
-    let row_bytes = (data.len() / rows as usize) as u64 * 4;
-    assert!(row_bytes <= u64::from(u32::MAX), "a row of {row_bytes} bytes fits no page");
-    Packed { rows, row_bytes: row_bytes as u32, data }
+    let bytes = data.len() / rows as usize * size_of::<f32>();
+    let Ok(row_bytes) = u32::try_from(bytes) else { panic!("a row of {bytes} bytes fits no page") };
+    Packed { rows, row_bytes, data }
 }
 
 /// Weights of [`Conv`](crate::params::Conv) from ONNX's `[out][in of a group][taps]`.

@@ -1,6 +1,11 @@
 //! Every kernel against plain loops, on every instruction set that this machine has.
 
+mod check;
 mod conv;
+mod device;
 mod harness;
-
-mod speed;
+mod image;
+mod layout;
+mod product;
+mod rows;
+mod strided;

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod cmd;
+mod duration;
 mod import;
 mod npy;
 mod solo;
+mod vision;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -23,14 +25,28 @@ struct Arguments {
 enum Command {
     Import(cmd::import::ImportArgs),
     Run(cmd::run::RunArgs),
+    Serve(cmd::serve::ServeArgs),
+    Controller(cmd::serve::ControllerArgs),
+    Gateway(cmd::serve::GatewayArgs),
+    Worker(cmd::serve::WorkerArgs),
     Sim(cmd::sim::SimArgs),
+    Infer(cmd::infer::InferArgs),
+    LoadGen(cmd::load_gen::LoadGenArgs),
+    Ctl(cmd::ctl::CtlArgs),
 }
 
 fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Command::Import(args) => cmd::import::run(args).map_err(Into::into),
         Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
+        Command::Serve(args) => cmd::serve::serve(args).map_err(Into::into),
+        Command::Controller(args) => cmd::serve::controller(args).map_err(Into::into),
+        Command::Gateway(args) => cmd::serve::gateway(args).map_err(Into::into),
+        Command::Worker(args) => cmd::serve::worker(args).map_err(Into::into),
         Command::Sim(args) => cmd::sim::run(&args).map_err(Into::into),
+        Command::Infer(args) => cmd::infer::run(&args).map_err(Into::into),
+        Command::LoadGen(args) => cmd::load_gen::run(&args).map_err(Into::into),
+        Command::Ctl(args) => cmd::ctl::run(&args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

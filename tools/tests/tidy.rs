@@ -19,7 +19,7 @@ const RUNTIME_ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["base", "package", "order", "profile"]),
     ("gateway", &["base", "package", "order", "profile"]),
     ("controller", &["base", "package", "order", "profile"]),
-    ("client", &["base", "order", "wire"]),
+    ("client", &["base", "order", "package", "wire"]),
     ("net", &["base", "order", "wire"]),
     ("disk", &["base", "order", "package", "worker"]),
     ("device", &["base", "order", "package", "worker"]),

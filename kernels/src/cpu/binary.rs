@@ -80,7 +80,7 @@ fn row<S: Simd>(s: S, op: BinaryOp, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'
             #[inline(always)]
             |a, b| {
                 let (a, b) = (s.to_array(a), s.to_array(b));
-                s.from_array(&std::array::from_fn(|i| a[i].powf(b[i])))
+                s.load_array(&std::array::from_fn(|i| a[i].powf(b[i])))
             },
         ),
     }

@@ -80,7 +80,7 @@ pub(crate) trait Simd: Copy {
 
     /// An array as 16 lanes.
     #[inline(always)]
-    fn from_array(self, v: &[f32; 16]) -> Self::V {
+    fn load_array(self, v: &[f32; 16]) -> Self::V {
         // SAFETY: the array has 16 elements.
         unsafe { self.load(v.as_ptr()) }
     }

@@ -33,8 +33,8 @@ impl Sliding {
         let ([in_h, in_w], out_w) = if pointwise { ([1, in_h * in_w], in_h * in_w) } else { ([in_h, in_w], out_w) };
         let mut offsets = [0; MAX_TAPS];
         let taps = at(window.taps());
-        for (tap, offset) in offsets[..taps].iter_mut().enumerate() {
-            let (ky, kx) = (tap as u32 / window.kernel_w, tap as u32 % window.kernel_w);
+        for (tap, offset) in (0..window.taps()).zip(&mut offsets) {
+            let (ky, kx) = (tap / window.kernel_w, tap % window.kernel_w);
             // Wraps only where the tap lies outside the image, and then it isn't used.
             let places = (ky * window.dilation_h).wrapping_mul(in_w).wrapping_add(kx * window.dilation_w);
             *offset = places.wrapping_mul(crate::params::LANES);
@@ -90,7 +90,7 @@ impl Sliding {
                 for kx in 0..at(w.kernel_w) {
                     let x = (ox * at(w.stride_w) + kx * at(w.dilation_w)).wrapping_sub(at(w.pad_left));
                     self.listed[tap][p] =
-                        if row_inside && x < in_w { Place::new((y * in_w + x) as u32) } else { Place::OUTSIDE };
+                        if row_inside && x < in_w { Place::new(y * in_w + x) } else { Place::OUTSIDE };
                     tap += 1;
                 }
             }

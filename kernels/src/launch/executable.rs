@@ -77,11 +77,8 @@ impl Executable {
                 functions.push((launch.kernel, function));
             }
         }
-        let parameters: Vec<Vec<u8>> = plan
-            .launches()
-            .iter()
-            .map(|launch| [&address.to_le_bytes(), &launch.block[..]].concat())
-            .collect();
+        let parameters: Vec<Vec<u8>> =
+            plan.launches().iter().map(|launch| [&address.to_le_bytes(), &launch.block[..]].concat()).collect();
         let nodes = plan.launches().iter().zip(&parameters).map(|(launch, parameters)| {
             let Some((_, function)) = functions.iter().find(|(name, _)| *name == launch.kernel) else {
                 unreachable!("every launch's function was found above")
@@ -129,7 +126,10 @@ impl Executable {
     /// Checks the binding that `write` holds.
     fn verify(&self, write: &SmallWrite, held: &[DeviceLease]) {
         let bytes = size_of::<Binding>();
-        assert!(write.to.address() == self.binding && write.bytes == bytes, "the binding of this graph is written whole");
+        assert!(
+            write.to.address() == self.binding && write.bytes == bytes,
+            "the binding of this graph is written whole"
+        );
         let binding: Binding = bytemuck::pod_read_unaligned(&write.from[..bytes]);
         let named = |what: &str, address: u64, bytes: u64| {
             let within = |range: &Range<u64>| range.start <= address && address.saturating_add(bytes) <= range.end;

@@ -3,6 +3,9 @@
 use super::{Kernel, KernelId};
 use crate::params::{self, Block, BlockError, Region};
 
+/// Checks the bytes of a block, names its regions, returns its grid.
+type Inspect = fn(&[u8], &mut dyn FnMut(Region)) -> Result<u32, BlockError>;
+
 /// One kernel of the table, its block's methods without its type.
 pub struct KernelEntry {
     /// The number in plans.
@@ -11,7 +14,7 @@ pub struct KernelEntry {
     pub name: &'static str,
     /// Bytes of the parameter block, without the binding's address.
     pub block_bytes: usize,
-    pub(super) inspect: fn(&[u8], &mut dyn FnMut(Region)) -> Result<u32, BlockError>,
+    pub(super) inspect: Inspect,
 }
 
 fn inspect<B: Block>(bytes: &[u8], visit: &mut dyn FnMut(Region)) -> Result<u32, BlockError> {

@@ -3,7 +3,8 @@
 use super::shape::{batch, blocked, within};
 use super::window::sides;
 use super::{
-    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region, weights_region,
+    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region,
+    weights_region,
 };
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};

@@ -114,7 +114,16 @@ impl CopySide {
         let stride = u64::from(self.strides[outer]) * 4;
         let item = self.reach(name, &dims[outer + 1..]).unwrap_or(MAX_ELEMENTS) * 4;
         if self.channels[outer] == 0 && stride >= item {
-            return Region { name, operand, first, rows: dims[outer].into(), row_bytes: item, stride, paged: false, access };
+            return Region {
+                name,
+                operand,
+                first,
+                rows: dims[outer].into(),
+                row_bytes: item,
+                stride,
+                paged: false,
+                access,
+            };
         }
         let whole = self.reach(name, dims).unwrap_or(MAX_ELEMENTS) * 4;
         Region { name, operand, first, rows: 1, row_bytes: whole, stride: whole, paged: false, access }

@@ -1,7 +1,9 @@
 //! A row-major matrix times a matrix of weights.
 
 use super::shape::within;
-use super::{Access, Activation, Block, BlockError, LANES, Region, blocks_of, extent, rows_region, vector_region, weights_region};
+use super::{
+    Access, Activation, Block, BlockError, LANES, Region, blocks_of, extent, rows_region, vector_region, weights_region,
+};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 

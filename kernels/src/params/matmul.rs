@@ -110,7 +110,16 @@ pub(crate) fn strided(
     let first = u64::from(first) * 4;
     if u64::from(strides[0]) >= item {
         let stride = u64::from(strides[0]) * 4;
-        return Region { name, operand, first, rows: dims[0].into(), row_bytes: item * 4, stride, paged: false, access };
+        return Region {
+            name,
+            operand,
+            first,
+            rows: dims[0].into(),
+            row_bytes: item * 4,
+            stride,
+            paged: false,
+            access,
+        };
     }
     Region { name, operand, first, rows: 1, row_bytes: whole * 4, stride: whole * 4, paged: false, access }
 }

@@ -102,7 +102,9 @@ pub(crate) fn within(field: &'static str, value: u32, least: u32, most: u32) -> 
 
 /// The largest batch that a block may state.
 pub(crate) fn batch(n: u32) -> Result<(), BlockError> {
-    within("n", n, 1, crate::operand::MAX_BATCH as u32)
+    #[allow(clippy::cast_possible_truncation, reason = "the limit is 16")]
+    const MOST: u32 = crate::operand::MAX_BATCH as u32;
+    within("n", n, 1, MOST)
 }
 
 /// A blocked view: `n` items of `blocks_of(channels)` blocks of `hw` places, in a tensor of `whole` blocks.

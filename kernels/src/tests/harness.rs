@@ -1,11 +1,14 @@
-//! A machine of plain buffers that runs one kernel, and sees to it that the kernel keeps to its
+//! A machine that runs one kernel on the cpu driver, and sees to it that the kernel keeps to its
 //! footprint.
 
-use crate::image::{self, InstructionSet};
-use crate::launch::Kernel;
+use super::device::Device;
+use crate::image::InstructionSet;
+use crate::launch::{CheckedPlan, Kernel, Launch, Spaces, Standing};
 use crate::layout::Packed;
-use crate::operand::{Binding, MAX_BATCH, Operand, Space};
-use crate::params::{Access, Activation, ActivationKind, LANES, Region};
+use crate::operand::{Binding, Operand, Space};
+use crate::params::{Access, Activation, ActivationKind, LANES};
+use bytemuck::Zeroable;
+use sys::cuda::DeviceLease;
 
 /// Elements between tensors of the workspace: nobody may touch them.
 const GAP: usize = 64;
@@ -56,72 +59,64 @@ impl Machine {
         self.workspace[operand.offset as usize / 4..][..len].to_vec()
     }
 
-    /// Runs every tile of `kernel`, last first.
+    /// Runs `kernel` through the check and the driver, and makes sure that it kept to its footprint.
     pub(super) fn run<K: Kernel>(&mut self, set: InstructionSet, kernel: &K) {
-        kernel.check().unwrap();
         let mut regions = Vec::new();
         kernel.footprint(&mut |region| regions.push(region));
-        for region in &regions {
-            self.bound(region);
-        }
-        let before = [self.workspace.clone(), self.outputs.concat()];
+        let before = self.workspace.clone();
         self.call(set, kernel);
-        for region in regions.iter().filter(|r| r.access == Access::Write) {
-            assert!(matches!(region.operand.space, 2 | 3), "{} is written to {}", region.name, region.operand.space);
-        }
         let may_write = |i: usize| {
             let at = i as u64 * 4;
-            regions.iter().filter(|r| r.access == Access::Write && r.operand.space == 3).any(|r| {
-                let start = u64::from(r.operand.offset) + r.first;
-                at >= start && (at - start) / r.stride < r.rows && (at - start) % r.stride < r.row_bytes
-            })
+            regions.iter().filter(|r| r.access == Access::Write && r.operand.space == Space::Workspace as u32).any(
+                |r| {
+                    let start = u64::from(r.operand.offset) + r.first;
+                    at >= start && (at - start) / r.stride < r.rows && (at - start) % r.stride < r.row_bytes
+                },
+            )
         };
-        for (i, (was, is)) in before[0].iter().zip(&self.workspace).enumerate() {
+        for (i, (was, is)) in before.iter().zip(&self.workspace).enumerate() {
             assert!(was.to_bits() == is.to_bits() || may_write(i), "{} wrote element {i}", K::NAME);
         }
     }
 
-    /// Runs without looking at what was written.
-    pub(super) fn call<K: Kernel>(&mut self, set: InstructionSet, kernel: &K) {
-        let table: Vec<u64> = self.pages.iter().map(|p| p.as_ptr() as u64).collect();
-        let mut binding = Binding {
-            page_table: table.as_ptr() as u64,
-            workspace: self.workspace.as_mut_ptr() as u64,
-            inputs: [0; MAX_BATCH],
-            outputs: [0; MAX_BATCH],
+    /// Runs `kernel`; returns how long, in nanoseconds.
+    pub(super) fn call<K: Kernel>(&mut self, set: InstructionSet, kernel: &K) -> u64 {
+        let bytes = |len: usize| u32::try_from(len * 4).unwrap();
+        let largest = |parts: &[Vec<f32>]| parts.iter().map(Vec::len).max().unwrap_or(0);
+        let page_len = largest(&self.pages);
+        self.pages.iter_mut().for_each(|page| page.resize(page_len, f32::NAN));
+        let spaces = Spaces {
+            weight_pages: u32::try_from(self.pages.len()).unwrap(),
+            page_bytes: bytes(page_len),
+            input_bytes: bytes(largest(&self.inputs)),
+            output_bytes: bytes(largest(&self.outputs)),
+            workspace_bytes: bytes(self.workspace.len()),
+            batch: u32::try_from(self.inputs.len().max(self.outputs.len()).max(1)).unwrap(),
         };
-        for (address, input) in binding.inputs.iter_mut().zip(&self.inputs) {
-            *address = input.as_ptr() as u64;
+        self.inputs.resize(spaces.batch as usize, Vec::new());
+        self.outputs.resize(spaces.batch as usize, Vec::new());
+        let plan = CheckedPlan::new(&[Launch::of(kernel)], spaces).unwrap();
+        let mut device = Device::new(set);
+        let workspace = device.put(bytemuck::cast_slice(&self.workspace));
+        let pages: Vec<_> = self.pages.iter().map(|page| device.put(bytemuck::cast_slice(page))).collect();
+        let table: Vec<u64> = pages.iter().map(DeviceLease::address).collect();
+        let table = device.put(bytemuck::cast_slice(&table));
+        let inputs: Vec<_> = self.inputs.iter().map(|area| device.put(bytemuck::cast_slice(area))).collect();
+        let outputs: Vec<_> = self.outputs.iter().map(|area| device.put(bytemuck::cast_slice(area))).collect();
+        let mut binding = Binding { page_table: table.address(), workspace: workspace.address(), ..Binding::zeroed() };
+        for (i, (input, output)) in inputs.iter().zip(&outputs).enumerate() {
+            (binding.inputs[i], binding.outputs[i]) = (input.address(), output.address());
         }
-        for (address, output) in binding.outputs.iter_mut().zip(&mut self.outputs) {
-            *address = output.as_mut_ptr() as u64;
-        }
-        let mut parameters = (&raw const binding as u64).to_ne_bytes().to_vec();
-        parameters.extend_from_slice(bytemuck::bytes_of(kernel));
-        let mut scratch = vec![f32::NAN; crate::cpu::SCRATCH_BYTES / 4];
-        let entries = image::entries(set);
-        let &(_, function, bytes) = entries.iter().find(|e| e.0.to_str() == Ok(K::NAME)).unwrap();
-        assert_eq!(bytes, parameters.len());
-        for tile in (0..kernel.grid()).rev() {
-            // SAFETY: the footprint was bounded against the buffers, which are this test's own.
-            unsafe { function(parameters.as_ptr(), tile, scratch.as_mut_ptr().cast()) };
-        }
-    }
-
-    /// Checks that a region lies within its buffers.
-    fn bound(&self, r: &Region) {
-        let (first, per_page) = (u64::from(r.operand.offset) + r.first, u64::from(r.operand.rows_per_page));
-        for row in [0, r.rows - 1] {
-            let page = r.operand.page as usize + usize::try_from(row / per_page).unwrap();
-            let end = first + row % per_page * r.stride + r.row_bytes;
-            let len = match Space::from_u32(r.operand.space).unwrap() {
-                Space::Weights => self.pages[page].len(),
-                Space::Input => self.inputs[page].len(),
-                Space::Output => self.outputs[page].len(),
-                Space::Workspace => self.workspace.len(),
-            };
-            assert!(end <= len as u64 * 4, "{} ends at {end} of {}", r.name, len * 4);
-        }
+        let mut standing = Standing::new();
+        standing.add(&table);
+        let held: Vec<_> = [workspace].into_iter().chain(inputs).chain(outputs).collect();
+        let (held, elapsed) = device.launch(&plan, standing, &binding, held);
+        let mut held = held.into_iter();
+        let workspace = device.get(held.next().unwrap(), self.workspace.len());
+        self.workspace = workspace;
+        let outputs = held.skip(self.inputs.len()).zip(&self.outputs).collect::<Vec<_>>();
+        self.outputs = outputs.into_iter().map(|(lease, area)| device.get(lease, area.len())).collect();
+        elapsed
     }
 }
 

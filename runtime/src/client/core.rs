@@ -1,92 +1,116 @@
-//! Matches answers to requests, and judges them by the client's own clock. Pure.
-//!
-//! The deadline is counted from handing the request to the socket. An answer after it is `Late`,
-//! whatever the server called it; a request unanswered by then is `Late` at once, and its answer is
-//! dropped when it comes.
-
-use thiserror::Error;
+//! Which requests of a client are open, and how each ended by the client's own clock. Pure.
 
 use crate::base::Nanos;
-use crate::order::Reject;
+use crate::order::{Reject, Stages, Status};
+use crate::wire::{Outcome, Refusal, Response};
 
-/// The client's number for one request: a place in its table and which use of it.
+/// One open request of a client: a place in its table and which use of that place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Correlation(pub u64);
+pub struct Ticket {
+    index: u32,
+    generation: u32,
+}
 
-impl Correlation {
-    fn new(place: usize, generation: u32) -> Correlation {
-        Correlation(u64::from(generation) << 32 | place as u64)
+impl Ticket {
+    /// The number that stands in the frames.
+    pub const fn to_wire(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
     }
 
-    fn place(self) -> usize {
-        (self.0 & 0xffff_ffff) as usize
+    /// The ticket that [`Ticket::to_wire`] gave.
+    #[expect(clippy::cast_possible_truncation, reason = "each field takes its own bits")]
+    pub const fn from_wire(id: u64) -> Ticket {
+        Ticket { index: id as u32, generation: (id >> 32) as u32 }
+    }
+
+    /// Its place in the table, below the table's limit: lets a caller keep data beside it.
+    pub const fn index(self) -> usize {
+        self.index as usize
     }
 }
 
-/// How the server says that a request ended.
+/// How a request ended. Exactly one for each request that the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Done; its outputs came with it.
-    Done {
-        /// Whether the gateway itself judged it late.
-        late: bool,
-    },
-    /// Never admitted.
+pub enum Ending {
+    /// Answered by its deadline, by the gateway's clock and the client's.
+    Ok,
+    /// Answered after its deadline.
+    Late(Judge),
+    /// Not answered by its deadline: the gateway says so once it has passed.
+    Expired,
+    /// Refused; never admitted.
     Rejected(Reject),
     /// Admitted, then refused before its exec.
     Revoked(Reject),
-    /// Executed without success.
-    Failed(Reject),
+    /// Its exec or a copy failed and no time was left.
+    Failed(Status),
+    /// Taken back by the client.
+    Withdrawn,
 }
 
-/// How a request ended for the caller.
+/// Whose clock found an answer late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// In time, by the server's judgement and by our clock.
-    InTime,
-    /// Not in time, by either.
-    Late,
-    /// Never admitted.
-    Rejected(Reject),
-    /// Admitted, then refused before its exec.
-    Revoked(Reject),
-    /// Executed without success.
-    Failed(Reject),
-    /// The connection was lost first.
-    Disconnected,
+pub enum Judge {
+    /// The gateway, on whose clock deadlines are judged.
+    Gateway,
+    /// The gateway called it in time, but it was whole only after the deadline of the client.
+    Client,
 }
 
-/// Why a request can't be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum ClientFault {
-    /// Too many requests are open.
-    #[error("{limit} requests are open, which is the limit of this client")]
-    Full {
-        /// The limit.
-        limit: usize,
-    },
+/// When what happened. `sent`, `deadline` and `received` are the client's time; `arrival` and
+/// `answered` the gateway's; the stages the worker's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// When the request was sent, or was meant to be.
+    pub sent: Nanos,
+    /// `sent` plus the SLO.
+    pub deadline: Nanos,
+    /// When the answer was whole.
+    pub received: Nanos,
+    /// Arrival of the request's first byte.
+    pub arrival: Nanos,
+    /// When the gateway handed the answer to its socket.
+    pub answered: Nanos,
+    /// Stages at the worker; all zero where it did not come so far.
+    pub stages: Stages,
+}
+
+impl Timing {
+    /// From the send to the whole answer.
+    pub fn latency(&self) -> Nanos {
+        self.received.since(self.sent)
+    }
+
+    /// How long after the deadline the answer was whole; zero if before.
+    pub fn late_by(&self) -> Nanos {
+        self.received.since(self.deadline)
+    }
+}
+
+/// A request that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Which.
+    pub ticket: Ticket,
+    /// How.
+    pub ending: Ending,
+    /// When.
+    pub timing: Timing,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    generation: u32,
+    open: Option<Open>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    generation: u32,
-    open: bool,
+struct Open {
     sent: Nanos,
     deadline: Nanos,
 }
 
-/// A finished request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Which.
-    pub request: Correlation,
-    /// How it ended.
-    pub done: Done,
-    /// From handing it to the socket to now.
-    pub took: Nanos,
-}
-
-/// The requests of one connection. All its memory is taken at construction.
+/// The open requests of one connection, at most as many as the server granted.
 #[derive(Debug)]
 pub struct ClientCore {
     places: Vec<Place>,
@@ -94,75 +118,63 @@ pub struct ClientCore {
 }
 
 impl ClientCore {
-    /// Room for `limit` open requests.
-    ///
-    /// # Panics
-    /// If `limit` does not fit 32 bits.
-    pub fn new(limit: usize) -> ClientCore {
-        let count = u32::try_from(limit);
-        let Ok(count) = count else { unreachable!("a limit of {limit} requests does not fit 32 bits") };
-        let place = Place { generation: 0, open: false, sent: Nanos::ZERO, deadline: Nanos::ZERO };
-        ClientCore { places: vec![place; limit], free: (0..count).rev().collect() }
+    /// A table of `limit` places, taken now.
+    pub fn new(limit: u32) -> ClientCore {
+        let places = (0..limit).map(|_| Place::default()).collect();
+        ClientCore { places, free: (0..limit).rev().collect() }
     }
 
-    /// Opens a request that is handed to the socket now; its number goes with it.
-    ///
-    /// # Errors
-    /// `Full` if as many as the limit are open.
-    pub fn submit(&mut self, now: Nanos, slo: Nanos) -> Result<Correlation, ClientFault> {
-        let index = self.free.pop().ok_or(ClientFault::Full { limit: self.places.len() })? as usize;
-        let place = &mut self.places[index];
-        *place = Place { generation: place.generation.wrapping_add(1), open: true, sent: now, deadline: now + slo };
-        Ok(Correlation::new(index, place.generation))
-    }
-
-    /// An answer came whole. None if its request is not open any more.
-    pub fn answered(&mut self, now: Nanos, request: Correlation, answer: Answer) -> Option<Finished> {
-        let place = self.places.get(request.place())?;
-        if !place.open || Correlation::new(request.place(), place.generation) != request {
-            return None;
-        }
-        let done = match answer {
-            Answer::Done { late } if late || now > place.deadline => Done::Late,
-            Answer::Done { .. } => Done::InTime,
-            Answer::Rejected(reason) => Done::Rejected(reason),
-            Answer::Revoked(reason) => Done::Revoked(reason),
-            Answer::Failed(reason) => Done::Failed(reason),
-        };
-        Some(self.finish(now, request.place(), done))
-    }
-
-    /// The next open request whose deadline has passed, as late; call until none is left.
-    pub fn expired(&mut self, now: Nanos) -> Option<Finished> {
-        let place = self.places.iter().position(|place| place.open && place.deadline < now)?;
-        Some(self.finish(now, place, Done::Late))
-    }
-
-    /// The connection is lost: the next request that ends by that; call until none is left.
-    pub fn disconnected(&mut self, now: Nanos) -> Option<Finished> {
-        let place = self.places.iter().position(|place| place.open)?;
-        Some(self.finish(now, place, Done::Disconnected))
-    }
-
-    /// When [`ClientCore::expired`] is to be called next.
-    pub fn due(&self) -> Option<Nanos> {
-        let open = self.places.iter().filter(|place| place.open);
-        open.map(|place| place.deadline + Nanos(1)).min()
+    /// Requests that may be open at once.
+    pub fn limit(&self) -> usize {
+        self.places.len()
     }
 
     /// Requests that are open.
-    pub fn open(&self) -> usize {
+    pub fn open_count(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
-    fn finish(&mut self, now: Nanos, index: usize, done: Done) -> Finished {
-        let place = &mut self.places[index];
-        place.open = false;
-        let finished =
-            Finished { request: Correlation::new(index, place.generation), done, took: now.since(place.sent) };
-        let Ok(index) = u32::try_from(index) else { unreachable!("places are numbered by 32 bits") };
-        self.free.push(index);
-        finished
+    /// Opens a request that is sent (or was meant to be sent) at `sent`; none if all places are taken.
+    pub fn open(&mut self, sent: Nanos, slo: Nanos) -> Option<Ticket> {
+        let index = self.free.pop()?;
+        let place = &mut self.places[index as usize];
+        place.open = Some(Open { sent, deadline: sent + slo });
+        Some(Ticket { index, generation: place.generation })
+    }
+
+    /// The deadline of a request; none if it is not open.
+    pub fn deadline(&self, ticket: Ticket) -> Option<Nanos> {
+        let place = self.places.get(ticket.index())?;
+        place.open.filter(|_| place.generation == ticket.generation).map(|open| open.deadline)
+    }
+
+    /// Closes the request that a response, whole at `received`, belongs to. None if there is no such
+    /// request: the server answered twice, or what was never asked.
+    pub fn close(&mut self, received: Nanos, response: &Response) -> Option<Finished> {
+        let ticket = Ticket::from_wire(response.id);
+        self.deadline(ticket)?;
+        let place = &mut self.places[ticket.index()];
+        let Open { sent, deadline } = place.open.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(ticket.index);
+        let Response { outcome, arrival, answered, stages, .. } = *response;
+        let ending = match outcome {
+            Outcome::Done { late: true } => Ending::Late(Judge::Gateway),
+            Outcome::Done { late: false } if received > deadline => Ending::Late(Judge::Client),
+            Outcome::Done { late: false } => Ending::Ok,
+            Outcome::Expired => Ending::Expired,
+            Outcome::Refused(refusal) => refused(refusal),
+        };
+        Some(Finished { ticket, ending, timing: Timing { sent, deadline, received, arrival, answered, stages } })
+    }
+}
+
+fn refused(refusal: Refusal) -> Ending {
+    match refusal {
+        Refusal::Rejected(Reject::Withdrawn) | Refusal::Revoked(Reject::Withdrawn) => Ending::Withdrawn,
+        Refusal::Rejected(reason) => Ending::Rejected(reason),
+        Refusal::Revoked(reason) => Ending::Revoked(reason),
+        Refusal::Failed(status) => Ending::Failed(status),
     }
 }
 
@@ -170,37 +182,47 @@ impl ClientCore {
 mod tests {
     use super::*;
 
-    const OK: Answer = Answer::Done { late: false };
+    fn response(ticket: Ticket, outcome: Outcome) -> Response {
+        let (arrival, answered) = (Nanos::ZERO, Nanos::ZERO);
+        Response { id: ticket.to_wire(), outcome, arrival, answered, stages: Stages::default(), payload: 0 }
+    }
+
+    const DONE: Outcome = Outcome::Done { late: false };
 
     #[test]
-    fn an_answer_after_the_deadline_is_late() {
-        let mut client = ClientCore::new(2);
-        let first = client.submit(Nanos(100), Nanos(50)).unwrap();
-        let second = client.submit(Nanos(100), Nanos(60)).unwrap();
-        assert_eq!(client.submit(Nanos(100), Nanos(60)), Err(ClientFault::Full { limit: 2 }));
-        assert_eq!(client.answered(Nanos(150), first, OK).unwrap().done, Done::InTime);
-        assert_eq!(client.answered(Nanos(161), second, OK).unwrap().done, Done::Late);
-        assert_eq!(client.answered(Nanos(161), second, OK), None);
+    fn an_answer_after_the_deadline_is_never_ok() {
+        let mut core = ClientCore::new(1);
+        let mut ending = |received, outcome| {
+            let ticket = core.open(Nanos(1_000), Nanos(500)).unwrap();
+            core.close(received, &response(ticket, outcome)).unwrap().ending
+        };
+        assert_eq!(ending(Nanos(1_500), DONE), Ending::Ok);
+        assert_eq!(ending(Nanos(1_501), DONE), Ending::Late(Judge::Client));
+        assert_eq!(ending(Nanos(1_400), Outcome::Done { late: true }), Ending::Late(Judge::Gateway));
+        let withdrawn = Outcome::Refused(Refusal::Revoked(Reject::Withdrawn));
+        assert_eq!(ending(Nanos(1_400), withdrawn), Ending::Withdrawn);
     }
 
     #[test]
-    fn the_gateways_judgement_counts_too() {
-        let mut client = ClientCore::new(1);
-        let request = client.submit(Nanos(0), Nanos(50)).unwrap();
-        assert_eq!(client.answered(Nanos(1), request, Answer::Done { late: true }).unwrap().done, Done::Late);
+    fn no_more_are_open_than_were_granted() {
+        let mut core = ClientCore::new(2);
+        let first = core.open(Nanos(0), Nanos(9)).unwrap();
+        core.open(Nanos(0), Nanos(9)).unwrap();
+        assert_eq!(core.open(Nanos(0), Nanos(9)), None);
+        core.close(Nanos(1), &response(first, DONE)).unwrap();
+        assert_eq!(core.open_count(), 1);
+        assert!(core.open(Nanos(0), Nanos(9)).is_some());
     }
 
     #[test]
-    fn what_is_not_answered_is_late_once() {
-        let mut client = ClientCore::new(1);
-        let request = client.submit(Nanos(0), Nanos(50)).unwrap();
-        assert_eq!((client.due(), client.expired(Nanos(50))), (Some(Nanos(51)), None));
-        let late = Finished { request, done: Done::Late, took: Nanos(51) };
-        assert_eq!((client.expired(Nanos(51)), client.expired(Nanos(51))), (Some(late), None));
-        // Its place is used again; the old answer does not end the new request.
-        let again = client.submit(Nanos(60), Nanos(50)).unwrap();
-        assert_eq!(client.answered(Nanos(61), request, OK), None);
-        assert_eq!(client.disconnected(Nanos(62)).map(|f| (f.request, f.done)), Some((again, Done::Disconnected)));
-        assert_eq!((client.open(), client.due()), (0, None));
+    fn a_second_answer_belongs_to_nobody() {
+        let mut core = ClientCore::new(1);
+        let first = core.open(Nanos(0), Nanos(9)).unwrap();
+        core.close(Nanos(1), &response(first, DONE)).unwrap();
+        let again = core.open(Nanos(2), Nanos(9)).unwrap();
+        assert_ne!(first, again);
+        assert_eq!(core.close(Nanos(3), &response(first, DONE)), None);
+        assert_eq!(core.deadline(again), Some(Nanos(11)));
+        assert_eq!(core.close(Nanos(3), &response(Ticket::from_wire(7), DONE)), None);
     }
 }

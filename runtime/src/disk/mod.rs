@@ -3,5 +3,5 @@
 mod pages;
 mod reader;
 
-pub use pages::HostPages;
+pub use pages::{HostPages, PagesError};
 pub use reader::{Disk, DiskDone, DiskError, is_disk_completion};

@@ -4,7 +4,7 @@ use super::catalog::Catalog;
 use super::event::{Answer, CatalogModel, ClientId, Config, Ends, Event, Outbox, Output, Request};
 use super::returns::Returns;
 use super::slab::{Held, Slab};
-use crate::base::{ModelId, Nanos, RequestId, SlotId, WorkerId};
+use crate::base::{GatewayId, ModelId, Nanos, RequestId, SlotId, WorkerId};
 use crate::order::record::End;
 use crate::order::{Reject, Stages, Status};
 
@@ -103,6 +103,21 @@ impl Core {
     /// What sending an answer of that many bytes takes at most.
     pub fn return_bound(&self, now: Nanos, bytes: u64) -> Nanos {
         self.returns.bound(now, bytes)
+    }
+
+    /// Takes the number that a controller gave. Requests of an earlier number end by their deadline.
+    pub fn enlist(&mut self, gateway: GatewayId) {
+        self.slab.rename(gateway);
+    }
+
+    /// Payload bytes of a request that still holds its place.
+    pub fn input_bytes(&mut self, request: RequestId) -> Option<u32> {
+        self.slab.get_mut(request).map(|held| held.request.payload_bytes)
+    }
+
+    /// Payload bytes of the answer that a request which still holds its place will get.
+    pub fn output_bytes(&mut self, request: RequestId) -> Option<u32> {
+        self.slab.get_mut(request).and_then(|held| u32::try_from(held.output_bytes).ok())
     }
 
     fn request(&mut self, now: Nanos, request: Request, out: &mut Outbox) {

@@ -75,6 +75,11 @@ impl Slab {
         }
     }
 
+    /// Gives requests from here on another gateway's number.
+    pub(super) fn rename(&mut self, gateway: GatewayId) {
+        self.gateway = gateway;
+    }
+
     /// Takes a place for a request; none if there is none.
     pub(super) fn add(&mut self, held: Held) -> Option<RequestId> {
         let index = self.free.pop()?;

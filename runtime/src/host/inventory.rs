@@ -146,9 +146,9 @@ fn checked(path: PathBuf, target: Target, page_bytes: u32) -> Result<Package, In
 
 /// Bytes of the largest input and output area over the package's shape variants.
 fn largest_areas(package: &Package) -> (u32, u32) {
-    shapes(package).filter_map(|shape| package.slot_layout(shape)).fold((0, 0), |(input, output), layout| {
-        (input.max(layout.inputs.bytes), output.max(layout.outputs.bytes))
-    })
+    shapes(package)
+        .filter_map(|shape| package.slot_layout(shape))
+        .fold((0, 0), |(input, output), layout| (input.max(layout.inputs.bytes), output.max(layout.outputs.bytes)))
 }
 
 fn shapes(package: &Package) -> impl Iterator<Item = ShapeId> {
@@ -180,7 +180,10 @@ fn class_bounds(areas: &[(u32, u32)]) -> Vec<(u32, u32)> {
     bounds
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "architectures and classes are fewer than models and MAX_SLOT_CLASSES")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "architectures and classes are fewer than models and MAX_SLOT_CLASSES"
+)]
 fn info(package: &Package, architecture: usize, class: usize) -> ModelInfo {
     let mut plans = PlanSet::EMPTY;
     for plan in &package.plans {

@@ -112,8 +112,7 @@ impl Profiler<'_> {
         let mut plans = Vec::new();
         for plan in &package.plans {
             let key = crate::device::PlanKey { shape: plan.shape, batch: plan.batch };
-            let durations =
-                measure.plan(ArchitectureId(number as u16), table, key, PLAN_BUDGET).map_err(failed)?;
+            let durations = measure.plan(ArchitectureId(number as u16), table, key, PLAN_BUDGET).map_err(failed)?;
             plans.push(PlanSamples { shape: plan.shape.0, batch: plan.batch.get(), durations });
         }
         let each = match *page_copy {

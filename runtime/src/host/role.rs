@@ -100,7 +100,7 @@ impl Station {
     /// If an event belongs to a role that is not here.
     pub fn run(
         mut self,
-        roles: &mut [(Owner, Box<dyn Role + '_>)],
+        roles: &mut [(Owner, Box<dyn Role + Send>)],
         waiting: Waiting,
         stop: &Arc<AtomicBool>,
     ) -> Result<(), NetError> {
@@ -133,7 +133,7 @@ impl Station {
     }
 
     /// One turn: completions, events, roles, then what they want to send.
-    fn turn(&mut self, roles: &mut [(Owner, Box<dyn Role + '_>)]) -> Result<Poll, NetError> {
+    fn turn(&mut self, roles: &mut [(Owner, Box<dyn Role + Send>)]) -> Result<Poll, NetError> {
         let now = clock();
         while let Some(completion) = self.io.ring.next() {
             if is_net_completion(completion.user) {

@@ -13,6 +13,6 @@ mod link;
 mod links;
 mod outgoing;
 
-pub use error::{CloseReason, NetError, SendError};
+pub use error::{CloseReason, NetError, SendCause, SendError};
 pub use link::{LinkId, ListenerId, NetEvent, Owner, PayloadOut};
 pub use links::{Net, NetConfig, is_net_completion};

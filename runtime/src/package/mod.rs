@@ -34,3 +34,6 @@ pub use read::Package;
 pub use slot::SlotLayout;
 pub use weights::WeightReader;
 pub use write::{Contents, PackageWriter, Written};
+
+#[cfg(test)]
+mod tests;

@@ -160,6 +160,12 @@ impl PackageWriter {
         Ok(Written { id: header.digest.model_id(), architecture: sections.plans.digest, bytes: total_bytes(&header) })
     }
 
+    /// Lets a test write to a file that refuses.
+    #[cfg(test)]
+    pub(super) fn replace_file(&mut self, file: File) {
+        self.temporary.file = file;
+    }
+
     fn make_durable(&mut self) -> Result<(), PackageError> {
         let total = total_bytes(&self.header);
         self.temporary.file.set_len(total).map_err(|source| self.refused("extend", source))?;

@@ -1,5 +1,9 @@
 //! The commands, one file each.
 
+pub mod ctl;
 pub mod import;
+pub mod infer;
+pub mod load_gen;
 pub mod run;
+pub mod serve;
 pub mod sim;

@@ -200,3 +200,6 @@ fn specs(
     }
     Ok(specs)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,17 @@ fn splitmix64(state: &mut u64) -> u64 {
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test vectors of `tools/models/README.md`.
+    #[test]
+    fn bits_are_those_of_the_script() {
+        assert_eq!(fnv1a(b"gpu_0/data_0"), 0xcce5_e09f_d134_14e8);
+        let bits = |seed, name, bound| uniform(seed, name, 4, bound).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(1, "x", 1.0), [0xbe40_c9a0, 0x3f74_3b64, 0x3ec0_7e28, 0x3ee3_e6d0]);
+        assert_eq!(bits(1, "conv1_w_0", bound_of(27)), [0x3c45_b459, 0x3eb2_1024, 0xbe72_1b8f, 0x3e86_ad15]);
+    }
+}

@@ -3,6 +3,8 @@
 //! An output is one chain of fused multiply-adds, in an order that its layer's shape alone fixes.
 //! How many outputs share a register tile decides only what is computed side by side.
 
+#![allow(clippy::needless_range_loop, reason = "iterator adapters would stay calls without the instruction set")]
+
 use super::math::Clamp;
 use super::{Group, Simd};
 use crate::cpu::LANES;
@@ -25,8 +27,9 @@ impl Place {
 
     /// A place of the image, counted row by row.
     #[inline(always)]
-    pub(crate) fn new(place: u32) -> Place {
-        Place(place * crate::params::LANES)
+    pub(crate) fn new(place: usize) -> Place {
+        // An image that passed its check has fewer than 2^32 elements.
+        u32::try_from(place * LANES).map_or(Place::OUTSIDE, Place)
     }
 }
 
@@ -348,7 +351,7 @@ fn store_columns<S: Simd>(s: S, span: &mut GemmSpan<'_>, [row, block]: [usize; 2
         for (j, lane) in lanes[..width].iter_mut().enumerate() {
             *lane = residual.get(first + j);
         }
-        sum = s.add(sum, s.from_array(&lanes));
+        sum = s.add(sum, s.load_array(&lanes));
     }
     let sum = s.min(s.splat(span.clamp.high), s.max(s.splat(span.clamp.low), sum));
     if width == LANES {

@@ -25,7 +25,7 @@ fn load<S: Simd>(s: S, x: &Source<'_>, i: usize, filler: f32) -> S::V {
     for (j, lane) in lanes[..left].iter_mut().enumerate() {
         *lane = x.get(i + j);
     }
-    s.from_array(&lanes)
+    s.load_array(&lanes)
 }
 
 /// 16 elements of one side of [`zip`] from `i` on.

@@ -44,7 +44,7 @@ fn abs<S: Simd>(s: S, x: S::V) -> S::V {
 #[inline(always)]
 fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let square = s.mul(x, x);
-    let near = polynomial(s, square, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1]);
+    let near = polynomial(s, square, [-5.704_989e-3, 2.063_909e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1]);
     let near = s.fma(s.mul(near, square), x, x);
     let e = exp(s, s.add(x, x));
     let far = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));

@@ -1,0 +1,284 @@
+//! Passes on graphs built by hand.
+
+use kernels::params::{Activation, BinaryOp};
+use runtime::base::ShapeId;
+use runtime::package::{Shape, SlotLayout, TensorSpec, TensorType};
+
+use super::constant::Constant;
+use super::error::{ImportError, Why};
+use super::graph::{Graph, Node, ValueId};
+use super::op::{Conv, Gemm, Op, Padding, Pool, Slide};
+use super::page::WeightImage;
+use super::{batch, compile, fuse, index, shape};
+
+/// A graph with one input, under construction.
+struct Builder {
+    graph: Graph,
+    last: ValueId,
+}
+
+const SLIDE: Slide = Slide { strides: [1, 1], dilations: [1, 1], pads: Padding::Explicit([0; 4]) };
+
+fn numbers(count: usize) -> Vec<f32> {
+    (0u16..).take(count).map(|i| f32::from(i % 7) - 3.0).collect()
+}
+
+impl Builder {
+    fn new() -> Builder {
+        let mut graph = Graph::default();
+        let last = graph.add("x", Vec::new(), None);
+        graph.inputs.push(last);
+        Builder { graph, last }
+    }
+
+    fn constant(&mut self, dims: &[usize]) -> ValueId {
+        let data = numbers(dims.iter().product());
+        self.given(Constant::floats(dims.to_vec(), data))
+    }
+
+    fn given(&mut self, constant: Constant) -> ValueId {
+        let name = format!("c{}", self.graph.values.len());
+        self.graph.add_constant(name, constant)
+    }
+
+    fn node(&mut self, op: Op, inputs: &[ValueId]) -> ValueId {
+        let name = format!("v{}", self.graph.values.len());
+        let output = self.graph.add(name.clone(), Vec::new(), None);
+        let inputs = inputs.iter().map(|&id| Some(id)).collect();
+        self.graph.nodes.push(Node { name, operator: "Test".to_owned(), op, inputs, outputs: vec![output] });
+        self.last = output;
+        output
+    }
+
+    fn conv(&mut self, x: ValueId, out: usize, input: usize, size: usize) -> ValueId {
+        let weights = self.constant(&[out, input, size, size]);
+        let pads = Padding::Explicit([size / 2; 4]);
+        let conv = Conv { kernel: None, slide: Slide { pads, ..SLIDE }, groups: 1 };
+        self.node(Op::Conv(conv, Activation::NONE), &[x, weights])
+    }
+
+    fn add(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        self.node(Op::Binary(BinaryOp::Add, Activation::NONE), &[a, b])
+    }
+
+    fn finish(mut self) -> Graph {
+        self.graph.outputs.push(self.last);
+        self.graph
+    }
+}
+
+fn fused(template: &Graph, item: &[usize]) -> Graph {
+    let mut graph = batch::instantiate(template, &[item.to_vec()], 1).unwrap();
+    fuse::fuse(&mut graph).unwrap();
+    graph
+}
+
+#[test]
+fn normalisation_activation_and_residual_move_into_convolutions() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let first = b.conv(x, 16, 16, 1);
+    let statistics: Vec<ValueId> = (0..4).map(|_| b.given(Constant::floats(vec![16], vec![2.0; 16]))).collect();
+    let normal = b.node(Op::BatchNorm { epsilon: 0.0 }, &[&[first], statistics.as_slice()].concat());
+    let active = b.node(Op::Unary(Activation::RELU), &[normal]);
+    let second = b.conv(active, 16, 16, 3);
+    let sum = b.add(x, second);
+    b.node(Op::Unary(Activation::RELU), &[sum]);
+    let template = b.finish();
+    let original = template.constant(template.nodes[0].input(1).unwrap()).unwrap().as_floats().unwrap().to_vec();
+    let graph = fused(&template, &[16, 4, 4]);
+    assert_eq!(graph.nodes.len(), 2);
+    let [first, second] = graph.nodes.as_slice() else { panic!("two nodes") };
+    assert!(matches!(first.op, Op::Conv(_, activation) if activation == Activation::RELU));
+    assert!(matches!(second.op, Op::Conv(_, activation) if activation == Activation::RELU));
+    assert_eq!(second.input(3), Some(graph.inputs[0]));
+    // gamma / sqrt(variance) and beta - mean * that, all four statistics being 2.
+    let factor = 2.0 / 2.0f64.sqrt();
+    let weights = graph.constant_input(first, 1).unwrap().as_floats().unwrap();
+    assert!(weights.iter().zip(&original).all(|(new, old)| (f64::from(*new) - f64::from(*old) * factor).abs() < 1e-6));
+    let bias = graph.constant_input(first, 2).unwrap().as_floats().unwrap();
+    assert!(bias.iter().all(|bias| (f64::from(*bias) - (2.0 - 2.0 * factor)).abs() < 1e-6));
+}
+
+#[test]
+fn an_affine_function_moves_into_an_unpadded_convolution_only() {
+    for (size, nodes) in [(1, 2), (3, 4)] {
+        let mut b = Builder::new();
+        let x = b.graph.inputs[0];
+        let exp = b.node(Op::Unary(Activation::new(kernels::params::ActivationKind::Exp, 0.0, 0.0)), &[x]);
+        let scale = b.given(Constant::floats(vec![1], vec![2.0]));
+        let scaled = b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[scale, exp]);
+        let shift = b.given(Constant::floats(vec![1], vec![0.5]));
+        let shifted = b.add(scaled, shift);
+        b.conv(shifted, 16, 16, size);
+        let graph = fused(&b.finish(), &[16, 4, 4]);
+        assert_eq!(graph.nodes.len(), nodes, "kernel {size}");
+    }
+}
+
+#[test]
+fn spelled_out_functions_are_recognised() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let number = |b: &mut Builder, n: f32| b.given(Constant::floats(vec![], vec![n]));
+    let (three, zero, six) = (number(&mut b, 3.0), number(&mut b, 0.0), number(&mut b, 6.0));
+    let sum = b.add(x, three);
+    let clipped = b.node(Op::Clip, &[sum, zero, six]);
+    let product = b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[x, clipped]);
+    let swish = b.node(Op::Binary(BinaryOp::Div, Activation::NONE), &[product, six]);
+    let one = number(&mut b, 1.0);
+    let same = b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[swish, one]);
+    let sigmoid = Op::Unary(Activation::new(kernels::params::ActivationKind::Sigmoid, 0.0, 0.0));
+    let gate = b.node(sigmoid, &[same]);
+    b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[swish, gate]);
+    let graph = fused(&b.finish(), &[16, 4, 4]);
+    let ops: Vec<&Op> = graph.nodes.iter().map(|node| &node.op).collect();
+    let swish = Activation::new(kernels::params::ActivationKind::Swish, 1.0, 0.0);
+    assert_eq!(ops, [&Op::Unary(Activation::HARD_SWISH), &Op::Unary(swish)]);
+}
+
+#[test]
+fn shape_arithmetic_is_folded_for_every_batch() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let shape = b.node(Op::Shape { start: 0, end: None }, &[x]);
+    let zero = b.given(Constant::integers(vec![1], vec![0]));
+    let first = b.node(Op::Gather { axis: 0 }, &[shape, zero]);
+    let rest = b.given(Constant::integers(vec![2], vec![2, -1]));
+    let target = b.node(Op::Concat { axis: 0 }, &[first, rest]);
+    b.node(Op::Reshape { allow_zero: false }, &[x, target]);
+    let template = b.finish();
+    for n in [1, 4] {
+        let graph = batch::instantiate(&template, &[vec![6, 5]], n).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        assert_eq!(graph.dims(graph.outputs[0]), [n, 2, 15]);
+    }
+}
+
+#[test]
+fn a_constant_reshape_carries_the_batch() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let target = b.given(Constant::integers(vec![2], vec![1, 30]));
+    b.node(Op::Reshape { allow_zero: false }, &[x, target]);
+    let template = b.finish();
+    let graph = |n| batch::instantiate(&template, &[vec![6, 5]], n).unwrap();
+    assert_eq!(graph(8).dims(graph(8).outputs[0]), [8, 30]);
+    assert_eq!(batch::check(&graph(1), &graph(2)), Ok(()));
+}
+
+#[test]
+fn what_mixes_places_is_not_batched() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    b.node(Op::Softmax { axis: 0, flatten: false }, &[x]);
+    let template = b.finish();
+    let graph = |n| batch::instantiate(&template, &[vec![5]], n).unwrap();
+    assert!(batch::check(&graph(1), &graph(2)).is_err());
+    let mut image = WeightImage::new(2 << 20);
+    let compiled = compile(&template, &[vec![vec![5]]], &mut image, &mut |_, _| {}).unwrap();
+    assert_eq!((compiled.plans.len(), compiled.unbatchable.is_some()), (1, true));
+}
+
+#[test]
+fn concatenation_of_whole_blocks_needs_no_copy() {
+    for (channels, copies) in [(32, 0), (24, 1)] {
+        let mut b = Builder::new();
+        let x = b.graph.inputs[0];
+        let (left, right) = (b.conv(x, channels, 3, 1), b.conv(x, 16, 3, 3));
+        b.node(Op::Concat { axis: 1 }, &[left, right]);
+        let mut image = WeightImage::new(2 << 20);
+        let compiled = compile(&b.finish(), &[vec![vec![3, 8, 8]]], &mut image, &mut |_, _| {}).unwrap();
+        let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
+        let count = compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count();
+        assert_eq!(count, copies, "{channels} channels");
+        assert_eq!(compiled.plans.len(), 5);
+    }
+}
+
+#[test]
+fn all_batches_share_one_image_and_every_plan_passes_the_check() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let image_of = b.conv(x, 24, 3, 3);
+    let pool = Pool {
+        kind: kernels::params::PoolKind::Max,
+        kernel: [2, 2],
+        slide: Slide { strides: [2, 2], ..SLIDE },
+        ceil: false,
+    };
+    let pooled = b.node(Op::Pool(pool), &[image_of]);
+    let flat = b.node(Op::Flatten { axis: 1 }, &[pooled]);
+    let weights = b.constant(&[24 * 16, 10]);
+    let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
+    b.node(Op::Gemm(gemm, Activation::NONE), &[flat, weights]);
+    let mut image = WeightImage::new(2 << 20);
+    let compiled = compile(&b.finish(), &[vec![vec![3, 8, 8]]], &mut image, &mut |_, _| {}).unwrap();
+    assert_eq!(image.tensors(), 4);
+    let slot = SlotLayout::new(&compiled.inputs, &compiled.outputs, ShapeId(0)).unwrap();
+    for plan in &compiled.plans {
+        let spaces = kernels::launch::Spaces {
+            weight_pages: 1,
+            page_bytes: 2 << 20,
+            input_bytes: slot.inputs.bytes,
+            output_bytes: slot.outputs.bytes,
+            workspace_bytes: plan.workspace_bytes,
+            batch: u32::from(plan.batch.get()),
+        };
+        kernels::launch::CheckedPlan::new(&plan.launches, spaces).unwrap();
+    }
+    let output = TensorSpec {
+        name: compiled.outputs[0].name.clone(),
+        kind: TensorType::F32,
+        shapes: vec![Shape::try_from(&[10u32][..]).unwrap()],
+    };
+    assert_eq!(compiled.outputs, [output]);
+}
+
+#[test]
+fn what_is_not_built_names_node_and_reason() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let weights = b.constant(&[6, 2, 1, 1]);
+    let conv = Conv { kernel: None, slide: SLIDE, groups: 3 };
+    b.node(Op::Conv(conv, Activation::NONE), &[x, weights]);
+    let mut image = WeightImage::new(2 << 20);
+    let error = compile(&b.finish(), &[vec![vec![6, 8, 8]]], &mut image, &mut |_, _| {}).unwrap_err();
+    assert!(
+        matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "group", .. }, .. } if node == "v2")
+    );
+    assert!(error.to_string().contains("attribute `group` is 3"), "{error}");
+}
+
+#[test]
+fn windows_follow_onnx() {
+    let pool = |kernel, stride, pads, ceil| {
+        let slide = Slide { strides: [stride; 2], dilations: [1, 1], pads };
+        Op::Pool(Pool { kind: kernels::params::PoolKind::Max, kernel: [kernel; 2], slide, ceil })
+    };
+    let explicit = |n| Padding::Explicit([n; 4]);
+    let cases = [
+        (pool(3, 2, explicit(0), false), 111, 55),
+        (pool(3, 2, explicit(1), false), 112, 56),
+        (pool(3, 2, explicit(0), true), 112, 56),
+        (pool(2, 2, explicit(0), true), 5, 3),
+        (pool(3, 2, Padding::SameUpper, false), 7, 4),
+    ];
+    for (op, input, output) in cases {
+        let mut b = Builder::new();
+        let x = b.graph.inputs[0];
+        b.node(op.clone(), &[x]);
+        let graph = batch::instantiate(&b.finish(), &[vec![16, input, input]], 1).unwrap();
+        assert_eq!(graph.dims(graph.outputs[0]), [1, 16, output, output], "{op:?} over {input}");
+    }
+}
+
+#[test]
+fn reshape_targets_follow_onnx() {
+    assert_eq!(shape::reshaped(&[2, 3, 4], &[0, -1], false).unwrap(), [2, 12]);
+    assert_eq!(shape::reshaped(&[2, 3, 4], &[-1], false).unwrap(), [24]);
+    assert!(shape::reshaped(&[2, 3, 4], &[5, -1], false).is_err());
+    assert!(shape::reshaped(&[2, 3], &[0, 3], true).is_err());
+    assert_eq!(index::axis(-1, 3).unwrap(), 2);
+    assert!(index::axis(3, 3).is_err());
+}

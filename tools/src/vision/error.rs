@@ -1,0 +1,91 @@
+//! Why a picture is no input, or an output no answer.
+
+use std::io;
+use std::path::PathBuf;
+
+use runtime::package::{PackageError, TensorType};
+use thiserror::Error;
+
+/// Why a picture is no input, or an output no answer.
+#[derive(Debug, Error)]
+pub enum VisionError {
+    /// A file can't be read.
+    #[error("{path}: can't read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is no PNG or JPEG picture.
+    #[error("{path}: not a picture (PNG or JPEG): {source}")]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: image::ImageError,
+    },
+    /// A picture without pixels, or one larger than is taken.
+    #[error("{path}: a picture of {width}x{height}; sides from 1 to {limit} are taken")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+        /// The largest side.
+        limit: u32,
+    },
+    /// A package that can't be read.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// A card that says nothing of pictures.
+    #[error("{path}: its card says nothing that can be used for pictures: {source}")]
+    Card {
+        /// The card's file, or its package.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A model that takes something else than one tensor.
+    #[error("model `{model}` takes {inputs} inputs; a picture is one: give each as .npy")]
+    Inputs {
+        /// The model.
+        model: String,
+        /// How many it takes.
+        inputs: usize,
+    },
+    /// A model whose elements are not floats.
+    #[error("model `{model}` has elements of type {kind}; pictures are prepared and read as f32")]
+    ElementType {
+        /// The model.
+        model: String,
+        /// The type.
+        kind: TensorType,
+    },
+    /// The model's input is no picture of the card's kind.
+    #[error("input `{tensor}` has shapes {shapes:?}, the card makes pictures of {wanted}")]
+    Shape {
+        /// The input.
+        tensor: String,
+        /// Its shapes.
+        shapes: Vec<Vec<u32>>,
+        /// What the card makes.
+        wanted: String,
+    },
+    /// A model without outputs.
+    #[error("model `{model}` has no output")]
+    NoOutput {
+        /// The model.
+        model: String,
+    },
+    /// Another number of classes than names for them.
+    #[error("the output has {found} classes, the card names {wanted}")]
+    Classes {
+        /// Classes of the output.
+        found: usize,
+        /// Names in the card.
+        wanted: usize,
+    },
+}
