@@ -314,3 +314,78 @@ impl Checker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{BatchSize, DeviceId, ModelId, ShapeId};
+    use crate::order::{Item, Span, Stages, Status, Window};
+
+    const WORKER: WorkerId = WorkerId(1);
+    const REQUEST: RequestId = RequestId::from_bits(5);
+    const SLOT: SlotId = SlotId::from_bits(9);
+
+    fn infer(latest: u64) -> Action {
+        let kind = ActionKind::Infer {
+            device: DeviceId(0),
+            shape: ShapeId(0),
+            batch: BatchSize::ONE,
+            items: std::iter::once(Item { request: REQUEST, slot: SLOT }).collect(),
+        };
+        Action {
+            id: ActionId(3),
+            model: ModelId(1),
+            window: Window::until(Nanos(100), Nanos(latest)),
+            expected_start: Nanos(100),
+            expected_duration: Nanos(50),
+            kind,
+        }
+    }
+
+    fn result(begin: u64) -> ActionResult {
+        let exec = Span { begin: Nanos(begin), end: Nanos(begin + 50) };
+        let stages = Stages { exec, ..Stages::default() };
+        ActionResult { action: ActionId(3), status: Status::Ok, items: Default::default(), stages }
+    }
+
+    #[test]
+    fn a_second_answer_is_caught() {
+        let mut check = Checker::default();
+        check.sent(1, Nanos(10));
+        assert_eq!(check.answered(1), Ok(Nanos(10)));
+        assert_eq!(check.answered(1), Err(Violation::EndedTwice(1)));
+        check.sent(2, Nanos(20));
+        check.ended(End::Ok);
+        let counted = gateway::Ends { requests: 2, ok: 1, ..Default::default() };
+        assert_eq!(check.complete(&counted), Err(Violation::NeverEnded(2, 1)));
+        assert_eq!(check.answered(2), Ok(Nanos(20)));
+        assert!(matches!(check.complete(&gateway::Ends { late: 1, ..counted }), Err(Violation::EndsDiffer { .. })));
+        assert_eq!(check.complete(&counted), Ok(()));
+    }
+
+    #[test]
+    fn slots_go_out_and_come_back_in_turn() {
+        let mut check = Checker::default();
+        assert!(matches!(check.ordered(WORKER, &infer(100)), Err(Violation::BoundElsewhere { .. })));
+        assert_eq!(check.placed(WORKER, SLOT, REQUEST), Ok(()));
+        assert_eq!(check.ordered(WORKER, &infer(100)), Ok(()));
+        assert!(matches!(check.placed(WORKER, SLOT, REQUEST), Err(Violation::SlotPlacedTwice { .. })));
+        assert_eq!(check.freed(WORKER, SLOT), Ok(()));
+        assert!(matches!(check.freed(WORKER, SLOT), Err(Violation::SlotFreedTwice { .. })));
+    }
+
+    #[test]
+    fn windows_are_kept_and_leave_time_for_the_way_back() {
+        let mut check = Checker::default();
+        check.asked(REQUEST, Nanos(200));
+        assert_eq!(check.placed(WORKER, SLOT, REQUEST), Ok(()));
+        assert_eq!(check.ordered(WORKER, &infer(150)), Ok(()));
+        assert!(matches!(check.ordered(WORKER, &infer(151)), Err(Violation::WindowTooLong { .. })));
+        for (begin, within) in [(99, false), (100, true), (150, true), (151, false)] {
+            check.delivered(WORKER, &infer(150));
+            let answered = check.answered_action(WORKER, &result(begin));
+            assert_eq!(answered.is_ok(), within, "{begin}: {answered:?}");
+        }
+        assert!(matches!(check.answered_action(WORKER, &result(100)), Err(Violation::AnsweredTwice { .. })));
+    }
+}

@@ -63,17 +63,17 @@ impl World {
                 Output::Place { request, worker, slot } => self.on_place(request, worker, slot)?,
                 Output::Reject { request, reason } => {
                     self.check.forget(request);
-                    self.to_gateway(request, gateway::Event::Reject { request, reason });
+                    self.send_gateway(request, gateway::Event::Reject { request, reason });
                 }
                 Output::Revoke { request, reason } => {
-                    self.to_gateway(request, gateway::Event::Revoke { request, reason });
+                    self.send_gateway(request, gateway::Event::Revoke { request, reason });
                 }
                 Output::Fail { request, status } => {
-                    self.to_gateway(request, gateway::Event::Fail { request, status });
+                    self.send_gateway(request, gateway::Event::Fail { request, status });
                 }
                 Output::Action { worker, action } => self.on_order(worker, action)?,
-                Output::Cancel { worker, action } => self.to_worker(worker, HostEvent::Cancel(action)),
-                Output::Discard { worker, slot } => self.to_worker(worker, HostEvent::Discard(slot)),
+                Output::Cancel { worker, action } => self.send_worker(worker, HostEvent::Cancel(action)),
+                Output::Discard { worker, slot } => self.send_worker(worker, HostEvent::Discard(slot)),
             }
         }
         self.arm(Machine::Controller);
@@ -83,11 +83,11 @@ impl World {
     fn on_place(&mut self, request: RequestId, worker: WorkerId, slot: SlotId) -> Result<(), Violation> {
         self.check.placed(worker, slot, request)?;
         self.trace.write(self.agenda.now(), Step::Placed { request, worker, slot });
-        self.to_gateway(request, gateway::Event::Place { request, worker, slot });
+        self.send_gateway(request, gateway::Event::Place { request, worker, slot });
         Ok(())
     }
 
-    fn to_gateway(&mut self, request: RequestId, event: gateway::Event) {
+    fn send_gateway(&mut self, request: RequestId, event: gateway::Event) {
         let gateway = usize::from(request.gateway.0);
         let at = self.links.down[gateway].send(self.agenda.now(), 0).whole;
         self.agenda.put(at, Happening::AtGateway { gateway, event });
@@ -101,7 +101,7 @@ impl World {
             return Err(Violation::Session(SessionFault::NoClock { worker }));
         };
         let action = session.session.send(action)?;
-        self.to_worker(worker, HostEvent::Action(action));
+        self.send_worker(worker, HostEvent::Action(action));
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Sends a worker something; what is for one that is lost is lost.
-    fn to_worker(&mut self, worker: WorkerId, event: HostEvent) {
+    fn send_worker(&mut self, worker: WorkerId, event: HostEvent) {
         let worker = usize::from(worker.0);
         let Some(session) = &self.controller.sessions[worker] else { return };
         let connection = session.connection;

@@ -180,7 +180,7 @@ impl World {
                 let deadline = self.gateways[gateway].clock.when(arrival + slo);
                 self.trace.write(self.agenda.now(), Step::Asked { request, model, deadline });
                 let ask = Ask { request, model, shape, arrival, slo, return_bound };
-                self.to_controller(gateway, scheduler::Event::Ask(ask));
+                self.send_controller(gateway, scheduler::Event::Ask(ask));
             }
             Output::Input { request, worker, slot } => self.send_input(gateway, request, worker, slot),
             Output::Respond { correlation, request, answer, .. } => self.respond(correlation, request, answer)?,
@@ -189,16 +189,16 @@ impl World {
                 self.check.ended(End::Rejected);
                 self.close(correlation, self.config.client_link.delay, false);
             }
-            Output::Withdraw(request) => self.to_controller(gateway, scheduler::Event::Withdraw(request)),
+            Output::Withdraw(request) => self.send_controller(gateway, scheduler::Event::Withdraw(request)),
             Output::Ended { request, end } => {
-                self.to_controller(gateway, scheduler::Event::Ended(request, end));
+                self.send_controller(gateway, scheduler::Event::Ended(request, end));
             }
             Output::CutOff(_) => return Err(Violation::CutOff),
         }
         Ok(())
     }
 
-    fn to_controller(&mut self, gateway: usize, event: scheduler::Event) {
+    fn send_controller(&mut self, gateway: usize, event: scheduler::Event) {
         let at = self.links.up[gateway].send(self.agenda.now(), 0).whole;
         self.agenda.put(at, Happening::FromGateway { gateway, event });
     }

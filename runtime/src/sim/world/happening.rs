@@ -36,7 +36,6 @@ pub(super) struct Life(pub(super) u32);
 
 /// Something that happens at a certain time.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "lies in the agenda's slab; nothing is boxed")]
 pub(super) enum Happening {
     /// A client sends.
     Send { model: u16, sending: Sending },

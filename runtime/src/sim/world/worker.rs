@@ -19,7 +19,6 @@ use crate::worker::{
 
 /// What telling a worker something comes to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "lies in a vector that is used again; nothing is boxed")]
 pub(super) enum Effect {
     /// This is to be told at that time.
     Later(Nanos, Told),
