@@ -30,6 +30,8 @@ pub struct Sweep {
     pub slo: Option<Nanos>,
     /// Seed of the arrivals.
     pub seed: u64,
+    /// Core of the fixed work; wherever the kernel puts it if unset.
+    pub probe_core: Option<usize>,
 }
 
 impl Default for Sweep {
@@ -41,6 +43,7 @@ impl Default for Sweep {
             repeats: 5,
             slo: None,
             seed: 1,
+            probe_core: None,
         }
     }
 }
@@ -169,7 +172,7 @@ fn at_share(
     let seed = spec.seed.wrapping_mul(1_000_003) ^ (repeat as u64) << 32 ^ share.to_bits();
     let open = Workload { load: Load::Open { spacing: Spacing::Poisson, per_second }, slo, ..workload.clone() };
     let run_spec = Run { length: spec.length, seed, requests: None };
-    let probe_ns = fixed_work().0;
+    let probe_ns = fixed_work(spec.probe_core).0;
     let (client, tallies) = run(client, std::slice::from_ref(&open), &run_spec, &mut |_| {})?;
     let times = arrivals(Spacing::Poisson, per_second, spec.length, run_spec.seed_of(0));
     let reference = reference_rule(&times, &capacity.services, slo, capacity.expected, capacity.bound);

@@ -126,6 +126,7 @@ fn a_sweep_measures_capacity_and_stands_beside_its_reference_rules() {
         // Wide enough that a thread of this test which is woken late makes no request late.
         slo: Some(Nanos::millis(100)),
         seed: 3,
+        probe_core: None,
     };
     let mut points = 0;
     let report = bench::sweep::sweep(client, &workload(closed(1), Nanos::ZERO), &spec, &mut |_| points += 1).unwrap();

@@ -114,7 +114,7 @@ mod tests {
             let ours = imageops::resize(&square, 224, 224, picture::filter(rules.filter));
             let reference = picture::open(&demo(&format!("reference/picture-{name}.png"))).unwrap();
             let (most, mean) = difference(&ours, &reference);
-            assert!(most <= 2 && mean < 0.1, "{name}: at most {most}, {mean} on average");
+            assert!(most <= 2 && mean < 0.3, "{name}: at most {most}, {mean} on average");
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
             let reference = picture::open(&demo(&format!("reference/line-{name}.png"))).unwrap();
             let ours = imageops::resize(&picture, reference.width(), 48, picture::filter(rules.filter));
             let (most, mean) = difference(&ours, &reference);
-            assert!(most <= 2 && mean < 0.1, "{name}: at most {most}, {mean} on average");
+            assert!(most <= 2 && mean < 0.3, "{name}: at most {most}, {mean} on average");
         }
     }
 
