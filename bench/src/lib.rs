@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+pub mod capacity;
 pub mod loadgen;
+pub mod predict;
+pub mod probe;
 pub mod reference;
 pub mod seeded;
 pub mod summary;
+pub mod sweep;
 pub mod table;

@@ -114,3 +114,35 @@ fn what_the_server_does_not_grant_is_said_before_anything_is_sent() {
     let error = run(client, &[workload(closed(3), Nanos::seconds(1))], &spec, &mut |_| {}).unwrap_err();
     assert!(matches!(error, LoadError::TooManyClients { wanted: 3, granted: 2 }), "{error}");
 }
+
+#[test]
+fn a_sweep_measures_capacity_and_stands_beside_its_reference_rules() {
+    let client = Client::connect(&start(Rule::Serve(Duration::from_millis(3)), 256).to_string()).unwrap();
+    let spec = bench::sweep::Sweep {
+        shares: vec![0.3, 2.0],
+        length: Nanos::millis(400),
+        capacity_length: Nanos::millis(100),
+        repeats: 2,
+        // Wide enough that a thread of this test which is woken late makes no request late.
+        slo: Some(Nanos::millis(100)),
+        seed: 3,
+        probe_core: None,
+    };
+    let mut points = 0;
+    let report = bench::sweep::sweep(client, &workload(closed(1), Nanos::ZERO), &spec, &mut |_| points += 1).unwrap();
+    assert_eq!((points, report.measured.len(), report.points.len()), (4, 4, 2));
+    assert!((50.0..334.0).contains(&report.capacity_per_second), "{}", report.capacity_per_second);
+    let [below, above] = report.points.as_slice() else { panic!("two rates") };
+    assert!(below.in_time > 0.9 && above.rejected > 0.1, "{below:?} {above:?}");
+    assert!(report.table().contains("2.0x") && serde_json::to_string(&report).is_ok());
+}
+
+#[test]
+fn predictions_are_made_from_what_came_before() {
+    let client = Client::connect(&start(Rule::Serve(Duration::from_millis(1)), 4).to_string()).unwrap();
+    let (_, said) = bench::predict::predict(client, &workload(closed(1), Nanos::seconds(5)), 50).unwrap();
+    assert_eq!((said.requests, said.worst.len()), (50, 10));
+    // The gateway of this test states stages of exactly its service time.
+    assert_eq!((said.exec_ns.count, said.under_predicted_ns.max), (50, 1));
+    assert!(said.table().contains("lateness of the start"));
+}

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod cmd;
+mod demo;
 mod duration;
 mod import;
 mod npy;
@@ -33,6 +34,8 @@ enum Command {
     Infer(cmd::infer::InferArgs),
     LoadGen(cmd::load_gen::LoadGenArgs),
     Ctl(cmd::ctl::CtlArgs),
+    Bench(cmd::bench::BenchArgs),
+    Demo(cmd::demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,8 @@ fn main() -> ExitCode {
         Command::Infer(args) => cmd::infer::run(&args).map_err(Into::into),
         Command::LoadGen(args) => cmd::load_gen::run(&args).map_err(Into::into),
         Command::Ctl(args) => cmd::ctl::run(&args).map_err(Into::into),
+        Command::Bench(args) => cmd::bench::run(&args).map_err(Into::into),
+        Command::Demo(args) => cmd::demo::run(args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,7 +32,7 @@ const PURE: &[&str] =
 
 /// Where `unsafe` may stand: prefixes of paths from the root.
 const UNSAFE_ALLOWED: &[&str] = &[
-    "sys/cudalib/src/",
+    "sys/cudalib/",
     "sys/src/cpu/",
     "sys/src/cuda/",
     "sys/src/uring/",
@@ -41,10 +41,13 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "sys/src/memory.rs",
     "sys/src/memory/",
     "sys/src/thread.rs",
+    "sys/src/thread/",
     "sys/src/word.rs",
     "sys/tests/",
+    "kernels/src/cpu/micro.rs",
     "kernels/src/cpu/micro/",
     "kernels/src/cpu/view.rs",
+    "kernels/src/tests/",
     "kernels/src/image.rs",
     "kernels/src/launch.rs",
     "kernels/src/launch/",
@@ -153,11 +156,20 @@ fn pure_modules_do_not_reach_the_machine() {
             continue;
         }
         for (n, line) in code_lines(&source.text) {
-            let reaches =
-                ["sys::", "std::net", "std::thread", "std::time::Instant", "SystemTime", "HashMap", "HashSet"]
-                    .into_iter()
-                    .chain((!reads_files).then_some("std::fs"))
-                    .find(|word| line.contains(word));
+            let reaches = [
+                "sys::",
+                "TcpStream",
+                "TcpListener",
+                "UdpSocket",
+                "std::thread",
+                "std::time::Instant",
+                "SystemTime",
+                "HashMap",
+                "HashSet",
+            ]
+            .into_iter()
+            .chain((!reads_files).then_some("std::fs"))
+            .find(|word| line.contains(word));
             if let Some(word) = reaches {
                 broken.push(format!("{}:{n}: pure module `{module}` names `{word}`", source.path));
             }
@@ -219,7 +231,7 @@ fn long_functions(source: &Source, broken: &mut Vec<String>) {
     let mut open: Option<(usize, usize)> = None;
     for (n, line) in source.text.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
-        let declares = line.trim_start().split_whitespace().take(5).any(|word| word == "fn");
+        let declares = line.split_whitespace().take(5).any(|word| word == "fn");
         match open {
             None if declares && !line.trim_end().ends_with([';', '}']) => open = Some((n, indent)),
             Some((start, depth)) if indent == depth && line.trim() == "}" => {

@@ -145,7 +145,7 @@ impl Generator<'_> {
 
     /// Takes what has come, unless a send is due first.
     fn receive(&mut self, observe: &mut dyn FnMut(Sample)) -> Result<(), LoadError> {
-        while !self.schedule.next().is_some_and(|next| self.start + next.at <= now()) {
+        while self.schedule.next().is_none_or(|next| self.start + next.at > now()) {
             let Some(message) = self.connection.receive()? else { return Ok(()) };
             let Message::Response(response) = message else { continue };
             let received = now();

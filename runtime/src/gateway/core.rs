@@ -115,6 +115,11 @@ impl Core {
         self.slab.get_mut(request).map(|held| held.request.payload_bytes)
     }
 
+    /// When the first byte of a request came that still holds its place.
+    pub fn arrival(&mut self, request: RequestId) -> Option<Nanos> {
+        self.slab.get_mut(request).map(|held| held.request.arrival)
+    }
+
     /// Payload bytes of the answer that a request which still holds its place will get.
     pub fn output_bytes(&mut self, request: RequestId) -> Option<u32> {
         self.slab.get_mut(request).and_then(|held| u32::try_from(held.output_bytes).ok())

@@ -153,7 +153,8 @@ impl Gateway {
         let response = Response {
             id: correlation,
             outcome: outcome(answer),
-            arrival: Nanos::ZERO,
+            // A request that holds no place was refused as it came.
+            arrival: request.and_then(|request| self.core.arrival(request)).unwrap_or(now),
             answered: now,
             stages,
             payload: u32::try_from(bytes).unwrap_or(u32::MAX),

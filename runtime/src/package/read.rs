@@ -204,7 +204,7 @@ fn decode_pages(bytes: &[u8], offset: u64, page_bytes: u64, file_bytes: u64) -> 
     for bytes in bytes.chunks_exact(size_of::<PageRef>()) {
         let page: PageRef = bytemuck::pod_read_unaligned(bytes);
         let inside = page.offset.checked_add(page_bytes).is_some_and(|end| end <= file_bytes);
-        if page.file != 0 || page.reserved != 0 || page.offset % PageRef::ALIGNMENT != 0 || !inside {
+        if page.file != 0 || page.reserved != 0 || !page.offset.is_multiple_of(PageRef::ALIGNMENT) || !inside {
             return Err((at, Fault::Value { what: "the place of a page", found: page.offset }));
         }
         pages.push(page);

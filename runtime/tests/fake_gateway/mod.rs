@@ -1,5 +1,6 @@
 //! A gateway that speaks the protocol and nothing else: for tests of what talks to gateways.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test stops where it goes wrong")]
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -14,7 +14,7 @@ pub struct CtlArgs {
     /// What about
     #[arg(value_enum)]
     topic: About,
-    /// The server
+    /// The controller
     #[arg(long, value_name = "HOST:PORT", default_value_t = DEFAULT_CONTROLLER.to_string())]
     server: String,
     /// Print the server's JSON as it is
@@ -78,7 +78,11 @@ pub fn run(args: &CtlArgs) -> Result<(), Error> {
     }
     let value: Value =
         serde_json::from_str(&text).map_err(|source| Error::NotJson { server: args.server.clone(), source })?;
-    print!("{}", tables(&value));
+    // The configuration comes as the text of the file that would give it.
+    match value.get("toml").and_then(Value::as_str) {
+        Some(toml) => print!("{toml}"),
+        None => print!("{}", tables(&value)),
+    }
     Ok(())
 }
 
@@ -117,14 +121,28 @@ fn collect<'a>(
     }
 }
 
+/// Columns that say what a row is about: they come first, in this order.
+const NAMES: [&str; 4] = ["name", "worker", "device", "model"];
+
+/// A list as a table, followed by a table for each list inside one of its rows.
 fn list(rows: &[&Map<String, Value>]) -> String {
     let Some(first) = rows.first() else { return "none\n".to_owned() };
-    let keys: Vec<&str> = first.keys().map(String::as_str).collect();
+    let is_list = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+    let mut keys: Vec<&str> = first.keys().map(String::as_str).filter(|key| !is_list(&first[*key])).collect();
+    let rank = |key: &str| NAMES.iter().position(|name| *name == key).unwrap_or(NAMES.len());
+    keys.sort_by_key(|key| rank(key));
+    let value = |row: &Map<String, Value>, key| row.get(key).map_or_else(|| "-".to_owned(), |value| cell(key, value));
     let mut table = Table::new(&keys);
+    let mut inner = String::new();
     for row in rows {
-        table.row(keys.iter().map(|key| row.get(*key).map_or_else(|| "-".to_owned(), |value| cell(key, value))));
+        table.row(keys.iter().map(|key| value(row, key)));
+        for (key, items) in row.iter().filter(|(_, items)| is_list(items)) {
+            let owner = keys.first().map(|name| format!("{name} {}", value(row, name))).unwrap_or_default();
+            let items: Vec<_> = items.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+            inner.push_str(&format!("\n{key} of {owner}\n{}", list(&items)));
+        }
     }
-    table.to_string()
+    table.to_string() + &inner
 }
 
 /// A value as a cell; numbers whose names end in `_ns` are durations.
@@ -148,11 +166,15 @@ mod tests {
         let value = serde_json::json!({
             "placement": "dense",
             "ends": { "ok": 12, "late": 0 },
-            "workers": [{ "name": "w0", "exec_ns": 1_250_000 }, { "name": "w1" }],
+            "workers": [
+                { "exec_ns": 1_250_000, "name": "w0", "devices": [{ "pages": 7, "device": 0 }] },
+                { "exec_ns": null, "name": "w1", "devices": [] },
+            ],
         });
         let text = tables(&value);
         assert!(text.contains("ends.ok    12\n"), "{text}");
         assert!(text.contains("w0    1.25 ms\n") && text.contains("w1          -\n"), "{text}");
+        assert!(text.contains("devices of name w0\ndevice  pages\n"), "{text}");
         assert_eq!(tables(&serde_json::json!([])), "none\n");
     }
 }

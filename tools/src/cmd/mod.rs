@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+pub mod bench;
 pub mod ctl;
+pub mod demo;
 pub mod import;
 pub mod infer;
 pub mod load_gen;

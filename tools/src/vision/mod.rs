@@ -81,3 +81,64 @@ pub fn interpret(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::imageops;
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn demo(path: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(path)
+    }
+
+    fn card(name: &str) -> Card {
+        Card::read(&demo("cards").join(name)).unwrap()
+    }
+
+    /// Largest and mean difference of two pictures' bytes.
+    fn difference(one: &image::RgbImage, other: &image::RgbImage) -> (u8, f64) {
+        assert_eq!(one.dimensions(), other.dimensions());
+        let differences = one.as_raw().iter().zip(other.as_raw()).map(|(a, b)| a.abs_diff(*b));
+        let count = u32::try_from(one.as_raw().len()).unwrap();
+        (differences.clone().max().unwrap(), differences.map(f64::from).sum::<f64>() / f64::from(count))
+    }
+
+    #[test]
+    fn pictures_are_resized_as_the_reference_did() {
+        let Card::Classify(rules) = card("efficientnet_lite0.json") else { panic!("a classifier") };
+        for name in ["cat", "goldfish"] {
+            let picture = picture::open(&demo(&format!("inputs/{name}.png"))).unwrap();
+            let square = picture::centre(&picture, rules.crop);
+            let ours = imageops::resize(&square, 224, 224, picture::filter(rules.filter));
+            let reference = picture::open(&demo(&format!("reference/picture-{name}.png"))).unwrap();
+            let (most, mean) = difference(&ours, &reference);
+            assert!(most <= 2 && mean < 0.3, "{name}: at most {most}, {mean} on average");
+        }
+    }
+
+    #[test]
+    fn lines_are_scaled_as_the_reference_did() {
+        let Card::ReadLine(rules) = card("ppocr_v4_rec.json") else { panic!("a reader") };
+        for name in ["title", "promise"] {
+            let picture = picture::open(&demo(&format!("inputs/line-{name}.png"))).unwrap();
+            let reference = picture::open(&demo(&format!("reference/line-{name}.png"))).unwrap();
+            let ours = imageops::resize(&picture, reference.width(), 48, picture::filter(rules.filter));
+            let (most, mean) = difference(&ours, &reference);
+            assert!(most <= 2 && mean < 0.3, "{name}: at most {most}, {mean} on average");
+        }
+    }
+
+    #[test]
+    fn cards_name_the_classes_of_their_models() {
+        let text = |path| fs::read_to_string(demo(path)).unwrap();
+        let Card::Classify(classify) = card("efficientnet_lite0.json") else { panic!("a classifier") };
+        assert_eq!(classify.labels, text("inputs/imagenet_labels.txt").lines().collect::<Vec<_>>());
+        let Card::ReadLine(read) = card("ppocr_v4_rec.json") else { panic!("a reader") };
+        let mut keys: Vec<char> = text("models/ppocr_v4_keys.txt").lines().flat_map(str::chars).collect();
+        keys.push(' ');
+        assert_eq!(read.dictionary.0, keys);
+        assert_eq!(keys.len() + 1, 6625);
+    }
+}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Controller, send_or_close};
-use crate::base::limits::{BATCH_SIZES, MAX_GATEWAYS, MAX_SHAPES, MAX_WORKERS};
+use crate::base::limits::{MAX_GATEWAYS, MAX_SHAPES, MAX_WORKERS};
 use crate::base::{BatchSize, DeviceId, GatewayId, Nanos, ShapeId, WorkerId};
 use crate::controller::clock_sync::{ClockSync, Stamps};
 use crate::controller::session::{Credits, WorkerSession};
@@ -348,11 +348,8 @@ fn model_spec(entry: &InventoryEntry, offer: &WorkerOffer) -> ModelSpec {
     let shapes = (0..entry.model.shapes.min(u8::try_from(MAX_SHAPES).unwrap_or(u8::MAX))).map(ShapeId);
     let mut plans = Vec::new();
     for (shape, sizes) in (0u8..).map(ShapeId).zip(&entry.exec) {
-        for place in 0..BATCH_SIZES.len() {
-            let times = sizes[place];
-            if times.expected > Nanos::ZERO {
-                plans.push(PlanSamples::from_times(shape, BatchSize::ALL[place], times.expected, times.bound));
-            }
+        for (times, batch) in sizes.iter().zip(BatchSize::ALL).filter(|(times, _)| times.expected > Nanos::ZERO) {
+            plans.push(PlanSamples::from_times(shape, batch, times.expected, times.bound));
         }
     }
     let sample = |duration: Nanos| vec![SizedSample { pages: entry.pages, duration }];
