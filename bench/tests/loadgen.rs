@@ -1,5 +1,7 @@
 //! The load generator against a gateway that speaks the protocol.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it goes wrong")]
+
 #[path = "../../runtime/tests/fake_gateway/mod.rs"]
 mod fake_gateway;
 

@@ -11,9 +11,9 @@ use crate::worker::{ArchitectureId, DevicePage, HostPage, Lane, LaneOp, LaneOutc
 /// Most samples of one plan.
 const MAX_SAMPLES: usize = 101;
 /// Fewest samples of one plan, whatever they take.
-const MIN_SAMPLES: usize = 5;
+const MIN_SAMPLES: usize = 3;
 /// Samples thrown away first: caches and branch predictors are cold.
-const WARM_UP: usize = 2;
+const WARM_UP: usize = 1;
 
 /// Work that failed while measuring, with the driver's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -42,7 +42,7 @@ fn contents() -> Contents {
 }
 
 fn page(fill: u8) -> Vec<u8> {
-    (0..=252).cycle().map(|byte: u8| byte ^ fill).take(PAGE_BYTES as usize).collect()
+    (0..=252).cycle().map(|byte: u8| byte ^ fill).take(PAGE_BYTES).collect()
 }
 
 fn write(path: &Path, contents: Contents) -> Written {

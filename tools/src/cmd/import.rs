@@ -47,7 +47,8 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
     let bar = progress_bar();
     let report = import::import(&options, &mut |share, stage| {
         // Thousandths of a whole, so that the bar moves smoothly.
-        bar.set_position(u64::from((share * 1000.0).clamp(0.0, 1000.0).round() as u16));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
+        bar.set_position((share * 1000.0).clamp(0.0, 1000.0).round() as u64);
         bar.set_message(stage.to_owned());
     });
     bar.finish_and_clear();

@@ -24,6 +24,10 @@ const PATIENCE: Nanos = Nanos::seconds(20);
 const ASK_EVERY: Duration = Duration::from_millis(20);
 /// Longest answer: a text line of 640 pixels has 80 steps of 6625 classes.
 const PAYLOAD_BYTES: u32 = 4 << 20;
+/// Requests that the gateway holds at once.
+const PLACES: u16 = 64;
+/// Slots of each size class.
+const SLOTS: u16 = 24;
 
 /// Where the demo's files lie, and where its packages are kept.
 #[derive(Clone, Debug)]
@@ -70,6 +74,9 @@ fn serve(packages: &Path) -> Result<Server, DemoError> {
     config.gateway.listen.set_port(0);
     config.controller.listen.set_port(0);
     config.gateway.payload_bytes = PAYLOAD_BYTES;
+    // A laptop's memory: each place and each slot holds a whole text line's answer twice.
+    config.gateway.requests = PLACES;
+    config.worker.slots = SLOTS;
     config.worker.models = Some(packages.to_owned());
     let server = host::start(&config, Parts::ALL, |step| println!("  {step}"))?;
     println!("{}", server.report.placement.trim_end());

@@ -93,7 +93,7 @@ impl View {
             && along(3, LANE);
         let whole = if n == 1 { blocks_of(c) } else { self.strides[0] / place.max(1) };
         let first = self.first + self.first_channel / LANE * self.block_stride;
-        let aligned = self.first_channel % LANE == 0 && first % LANE == 0;
+        let aligned = self.first_channel.is_multiple_of(LANE) && first.is_multiple_of(LANE);
         let held = n == 1 || (self.strides[0] % place == 0 && whole >= blocks_of(c));
         (shaped && aligned && held).then_some(Blocked { first, dims, whole })
     }
