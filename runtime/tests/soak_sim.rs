@@ -1,4 +1,5 @@
 //! Many seeds, each another world with its own troubles: every invariant must hold in all of them.
+#![allow(clippy::cast_possible_truncation, reason = "numbers that are drawn are small")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -74,5 +74,5 @@ fn a_walk_that_did_not_happen_is_not_found() {
     assert!(walk::late_batch(&steps, request, request, request).is_err());
     let swapped: Vec<Step> = steps.iter().rev().copied().collect();
     assert!(walk::warm_infer(&swapped, request).is_err());
-    assert_eq!(walk::whole(&steps[..steps.len() / 2]).is_err(), true);
+    assert!(walk::whole(&steps[..steps.len() / 2]).is_err());
 }

@@ -58,7 +58,7 @@ impl World {
         let now = self.controller.clock.read(self.agenda.now());
         let mut out = Outbox::new();
         self.controller.scheduler.handle(now, event, &mut out);
-        for said in out {
+        for said in out.drain(..) {
             match said {
                 Output::Place { request, worker, slot } => self.on_place(request, worker, slot)?,
                 Output::Reject { request, reason } => {

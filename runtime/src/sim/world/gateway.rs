@@ -153,7 +153,7 @@ impl World {
         let now = self.gateways[gateway].clock.read(self.agenda.now());
         let mut out = Outbox::new();
         self.gateways[gateway].core.handle(now, event, &mut out);
-        for said in out {
+        for said in out.drain(..) {
             self.on_gateway_output(gateway, said, arriving)?;
         }
         self.arm(Machine::Gateway(gateway));

@@ -102,7 +102,7 @@ impl Worker {
     fn tell_host(&mut self, at: Nanos, event: HostEvent, effects: &mut Vec<Effect>) {
         let mut out = HostOutbox::new();
         self.host.handle(self.clock.read(at), event, &mut out);
-        for said in out {
+        for said in out.drain(..) {
             match said {
                 HostOut::Disk(op) => {
                     let read = self.disk.submit(at, &op);
@@ -126,7 +126,7 @@ impl Worker {
     fn tell_core(&mut self, at: Nanos, core: usize, event: DeviceEvent, effects: &mut Vec<Effect>) {
         let mut out = DeviceOutbox::new();
         self.cores[core].handle(self.clock.read(at), event, &mut out);
-        for said in out {
+        for said in out.drain(..) {
             match said {
                 DeviceOut::Lane(op) => {
                     let run = self.devices[core].submit(at, &op);
