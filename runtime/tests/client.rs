@@ -1,4 +1,5 @@
 //! The client library against a gateway that speaks the protocol.
+#![allow(clippy::unwrap_used, reason = "a test stops where it goes wrong")]
 
 // The name that every other crate knows it by; `fake_gateway` is shared with them.
 extern crate clockwork_runtime as runtime;

@@ -39,8 +39,8 @@ fn request(correlation: u64, payload_bytes: u32, slo: u64) -> Request {
 
 /// A request that was received, asked for and placed at 10 microseconds.
 fn placed(gateway: &mut Core, slo: u64) -> RequestId {
-    let said = say(gateway, 0, Event::Request(request(1, 45, slo)));
-    let [Output::Receive { request, bytes: 45, .. }] = said[..] else { panic!("{said:?}") };
+    let said = say(gateway, 0, Event::Request(request(1, 128, slo)));
+    let [Output::Receive { request, bytes: 128, .. }] = said[..] else { panic!("{said:?}") };
     let said = say(gateway, 5, Event::PayloadWhole(request));
     assert!(matches!(said[..], [Output::Ask { .. }]), "{said:?}");
     let said = say(gateway, 10, Event::Place { request, worker: WORKER, slot: SLOT });
@@ -50,7 +50,7 @@ fn placed(gateway: &mut Core, slo: u64) -> RequestId {
 }
 
 fn output(request: RequestId) -> Event {
-    Event::Output { request, bytes: 8, stages: Stages::default() }
+    Event::Output { request, bytes: 64, stages: Stages::default() }
 }
 
 fn responded(said: &[Output]) -> Option<Answer> {
@@ -104,10 +104,10 @@ fn the_gateway_refuses_what_needs_no_scheduler() {
         assert_eq!(bytes, request.payload_bytes);
         reason
     };
-    let good = request(1, 45, 1_000);
+    let good = request(1, 128, 1_000);
     assert_eq!(refused(&mut gateway, Request { model: ModelId(8), ..good }), Reject::UnknownModel);
     assert_eq!(refused(&mut gateway, Request { shape: ShapeId(2), ..good }), Reject::BadInput { tensor: 0 });
-    for (bytes, tensor) in [(39, 0), (44, 1), (46, 1)] {
+    for (bytes, tensor) in [(63, 0), (127, 1), (129, 1)] {
         assert_eq!(refused(&mut gateway, request(1, bytes, 9)), Reject::BadInput { tensor });
     }
     say(&mut gateway, 0, Event::Request(good));
@@ -118,7 +118,7 @@ fn the_gateway_refuses_what_needs_no_scheduler() {
 #[test]
 fn a_deadline_that_has_passed_is_not_asked_for() {
     let mut gateway = gateway(1);
-    let said = say(&mut gateway, 0, Event::Request(request(1, 45, 100)));
+    let said = say(&mut gateway, 0, Event::Request(request(1, 128, 100)));
     let [Output::Receive { request, .. }] = said[..] else { panic!("{said:?}") };
     let answer = responded(&say(&mut gateway, 50, Event::PayloadWhole(request)));
     assert_eq!(answer, Some(Answer::Rejected(Reject::WouldBeLate { predicted: Nanos::micros(150) })));
@@ -151,7 +151,7 @@ fn a_client_that_does_not_take_its_answer_is_cut_off() {
 fn a_client_that_goes_takes_its_requests_with_it() {
     let mut gateway = gateway(200);
     for correlation in 0..200 {
-        let said = say(&mut gateway, 0, Event::Request(request(correlation, 45, 1_000)));
+        let said = say(&mut gateway, 0, Event::Request(request(correlation, 128, 1_000)));
         let [Output::Receive { request, .. }] = said[..] else { panic!("{said:?}") };
         say(&mut gateway, 1, Event::PayloadWhole(request));
     }
@@ -174,7 +174,7 @@ proptest! {
             let id = pick.unwrap_or(RequestId { gateway: GatewayId(0), index: 3, generation: 9 });
             let arrival = Nanos::micros(now);
             let event = match kind {
-                0..3 => Event::Request(Request { arrival, ..request(now, 45, 1_000) }),
+                0..3 => Event::Request(Request { arrival, ..request(now, 128, 1_000) }),
                 3 | 4 => Event::PayloadWhole(id),
                 5 => Event::Place { request: id, worker: WORKER, slot: SLOT },
                 6 => Event::InputSent(id),

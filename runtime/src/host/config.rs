@@ -108,7 +108,7 @@ impl Default for Config {
 
 impl Default for GatewayConfig {
     fn default() -> GatewayConfig {
-        GatewayConfig { listen: DEFAULT_GATEWAY, controller: DEFAULT_CONTROLLER, requests: 256, payload_bytes: 2 << 20 }
+        GatewayConfig { listen: DEFAULT_GATEWAY, controller: DEFAULT_CONTROLLER, requests: 64, payload_bytes: 4 << 20 }
     }
 }
 

@@ -20,9 +20,9 @@ pub struct ModelConfig {
     pub architecture: u16,
     /// Weight pages.
     pub pages: u32,
-    /// Bytes of one item's input; a multiple of 4.
+    /// Bytes of one item's input area; a multiple of 64, to which payloads are padded.
     pub input_bytes: u32,
-    /// Bytes of one item's output; a multiple of 4.
+    /// Bytes of one item's output area, likewise.
     pub output_bytes: u32,
     /// What is asked of it.
     pub load: Load,
@@ -114,7 +114,7 @@ impl SimConfig {
                 architecture: 0,
                 pages: 3,
                 input_bytes: 224 * 224 * 3 * 4,
-                output_bytes: 4_000,
+                output_bytes: 4_032,
                 load: Load { pace, slo, withdrawn: 0.0 },
             }],
             warm_up: Nanos::millis(200),
@@ -162,8 +162,10 @@ impl SimConfig {
                 return Err(SimError::NoArchitecture { model: place, architecture: model.architecture });
             }
             within("pages of a model", u64::from(model.pages), 1, MAX_PAGES_PER_MODEL as u64)?;
-            within("input bytes", u64::from(model.input_bytes), 4, 64 << 20)?;
-            within("output bytes", u64::from(model.output_bytes), 4, 64 << 20)?;
+            for bytes in [model.input_bytes, model.output_bytes] {
+                within("bytes of a slot's area", u64::from(bytes), 64, 64 << 20)?;
+                within("odd bytes of a slot's area", u64::from(bytes % 64), 0, 0)?;
+            }
             within("SLO in nanoseconds", model.load.slo.0, 1, crate::base::limits::MAX_SLO.0)?;
         }
         Ok(())

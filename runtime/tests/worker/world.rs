@@ -1,6 +1,8 @@
 //! A worker of two devices with memory that remembers whose data lies where, a controller that
 //! keeps the rules of slots and credits, and rings that delay every message.
 
+mod finish;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use clockwork_runtime::base::limits::{EXEC_DEPTH, MAX_BATCH, WEIGHT_CHUNK_BYTES, WEIGHT_COPIES_OUTSTANDING};
@@ -148,7 +150,7 @@ impl World {
     /// Does one of the things that can happen; which one, and to whom, the numbers say.
     pub fn step(&mut self, what: u8, first: u16, second: u16) {
         let device = usize::from(first) % usize::from(DEVICES);
-        let fault = second % 16 == 0;
+        let fault = second.is_multiple_of(16);
         match what % 24 {
             0 => self.now += u64::from(second % 200),
             1 | 2 => self.place(first),
@@ -301,7 +303,7 @@ impl World {
         };
         let all: Vec<_> = self.slots.values().filter_map(held).collect();
         let Some(&(mut slot, request)) = all.get(usize::from(which) % all.len().max(1)) else { return };
-        let stale = which % 16 == 0 && slot.generation > 0;
+        let stale = which.is_multiple_of(16) && slot.generation > 0;
         slot.generation -= u32::from(stale);
         let decision = self.host.accept_input(slot, request, INPUT_BYTES);
         if decision == Receive::Accept {
@@ -334,10 +336,10 @@ impl World {
         self.next_action += 1;
         if let ActionKind::Infer { items, .. } = &action.kind {
             for item in items {
-                if let Some((slot, used)) = self.slots.get_mut(&key(item.slot)) {
-                    if *slot == item.slot {
-                        *used = Use::Bound(item.request);
-                    }
+                if let Some((slot, used)) = self.slots.get_mut(&key(item.slot))
+                    && *slot == item.slot
+                {
+                    *used = Use::Bound(item.request);
                 }
             }
         }
@@ -357,7 +359,7 @@ impl World {
 
     fn order(&mut self, first: u16, second: u16, kind: impl Fn(DeviceId) -> ActionKind) {
         let device = DeviceId((first % 5 % 3) as u8);
-        let model = u64::from(first / 5 % 10 % 3) + 1 + u64::from(first % 97 == 0) * 50;
+        let model = u64::from(first / 5 % 10 % 3) + 1 + u64::from(first.is_multiple_of(97)) * 50;
         self.send(model, self.window(second), kind(device));
     }
 
@@ -384,58 +386,6 @@ impl World {
         let Some(&&(slot, _)) = held.get(usize::from(which) % held.len().max(1)) else { return };
         self.slots.insert(key(slot), (slot, Use::Ending));
         self.tell_host(HostEvent::Discard(slot));
-    }
-
-    fn finish_op(&mut self, device: usize, lane: usize, fault: bool) {
-        let Some(op) = self.devices[device].lanes[lane].pop_front() else { return };
-        let ticket = op.ticket();
-        let on = &mut self.devices[device];
-        match op {
-            _ if fault => {}
-            LaneOp::CopyPage { from, to, .. } => on.pages[to.0 as usize] = self.host_pages[from.0 as usize],
-            LaneOp::WriteTable { table, first, pages, .. } => {
-                on.tables.extend((first..).zip(pages).map(|(entry, page)| ((table.0, entry), page.0)));
-            }
-            LaneOp::CopyInput { slot, .. } => {
-                let data = self.data.entry(key(slot)).or_default();
-                data.input = data.pinned_input;
-            }
-            LaneOp::Exec { places, .. } => {
-                for slot in places.into_iter().flatten() {
-                    let data = self.data.entry(key(slot)).or_default();
-                    data.output = data.input;
-                }
-            }
-            LaneOp::CopyOutput { slot, .. } => {
-                let data = self.data.entry(key(slot)).or_default();
-                data.pinned_output = data.output;
-            }
-        }
-        let outcome = if fault { LaneOutcome::Fault { code: 9 } } else { LaneOutcome::Ok };
-        let span = Span { begin: Nanos(self.now), end: Nanos(self.now) };
-        self.tell_device(device, DeviceEvent::OpDone { ticket, outcome, span });
-    }
-
-    fn finish_read(&mut self, which: u16, fault: bool) {
-        if self.reads.is_empty() {
-            return;
-        }
-        let place = usize::from(which) % self.reads.len();
-        let DiskOp::Read { ticket, model, page, to, .. } = self.reads.swap_remove(place);
-        self.host_pages[to.0 as usize] = if fault { None } else { Some((model, page)) };
-        let outcome = if fault { DiskOutcome::Fault { errno: 5, block: page } } else { DiskOutcome::Ok };
-        let span = Span { begin: Nanos(self.now), end: Nanos(self.now) };
-        self.tell_host(HostEvent::DiskDone { ticket, outcome, span });
-    }
-
-    fn finish_send(&mut self, which: u16) {
-        if self.sends.is_empty() {
-            return;
-        }
-        let place = usize::from(which) % self.sends.len();
-        let (slot, request) = self.sends.swap_remove(place);
-        assert_eq!(self.data[&key(slot)].pinned_output, Some(request), "another's output was sent");
-        self.tell_host(HostEvent::OutputSent { slot });
     }
 
     fn deliver_to_device(&mut self, device: usize) {

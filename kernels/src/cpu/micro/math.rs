@@ -77,74 +77,35 @@ pub(crate) fn with_activation<S: Simd>(s: S, activation: &Activation, apply: imp
     let Some(kind) = ActivationKind::from_u32(activation.kind) else {
         unreachable!("a checked block names an activation")
     };
+    // A closure of a generic kernel is compiled into its loop only if it says so.
+    macro_rules! with {
+        ($x:ident => $y:expr) => {
+            apply.with(
+                #[inline(always)]
+                |$x| $y,
+            )
+        };
+    }
     match kind {
-        None => apply.with(
-            #[inline(always)]
-            |x| x,
-        ),
-        Relu => apply.with(
-            #[inline(always)]
-            |x| s.max(zero, x),
-        ),
-        Clip => apply.with(
-            #[inline(always)]
-            |x| s.min(b, s.max(a, x)),
-        ),
-        HardSigmoid => apply.with(
-            #[inline(always)]
-            |x| hard_sigmoid(s, x, a, b),
-        ),
-        HardSwish => apply.with(
-            #[inline(always)]
-            |x| s.mul(x, hard_sigmoid(s, x, a, b)),
-        ),
-        Sigmoid => apply.with(
-            #[inline(always)]
-            |x| sigmoid(s, x),
-        ),
-        Swish => apply.with(
-            #[inline(always)]
-            |x| s.mul(x, sigmoid(s, s.mul(a, x))),
-        ),
-        LeakyRelu => apply.with(
-            #[inline(always)]
-            |x| s.select_less(x, zero, s.mul(a, x), x),
-        ),
-        Tanh => apply.with(
-            #[inline(always)]
-            |x| tanh(s, x),
-        ),
-        Gelu => apply.with(
-            #[inline(always)]
-            |x| {
-                let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
-                s.mul(s.mul(s.splat(0.5), x), s.add(one, e))
-            },
-        ),
-        Erf => apply.with(
-            #[inline(always)]
-            |x| erf(s, x),
-        ),
-        Exp => apply.with(
-            #[inline(always)]
-            |x| exp(s, x),
-        ),
-        Sqrt => apply.with(
-            #[inline(always)]
-            |x| s.sqrt(x),
-        ),
-        Reciprocal => apply.with(
-            #[inline(always)]
-            |x| s.div(one, x),
-        ),
-        Abs => apply.with(
-            #[inline(always)]
-            |x| abs(s, x),
-        ),
-        Affine => apply.with(
-            #[inline(always)]
-            |x| s.fma(a, x, b),
-        ),
+        None => with!(x => x),
+        Relu => with!(x => s.max(zero, x)),
+        Clip => with!(x => s.min(b, s.max(a, x))),
+        HardSigmoid => with!(x => hard_sigmoid(s, x, a, b)),
+        HardSwish => with!(x => s.mul(x, hard_sigmoid(s, x, a, b))),
+        Sigmoid => with!(x => sigmoid(s, x)),
+        Swish => with!(x => s.mul(x, sigmoid(s, s.mul(a, x)))),
+        LeakyRelu => with!(x => s.select_less(x, zero, s.mul(a, x), x)),
+        Tanh => with!(x => tanh(s, x)),
+        Gelu => with!(x => {
+            let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+            s.mul(s.mul(s.splat(0.5), x), s.add(one, e))
+        }),
+        Erf => with!(x => erf(s, x)),
+        Exp => with!(x => exp(s, x)),
+        Sqrt => with!(x => s.sqrt(x)),
+        Reciprocal => with!(x => s.div(one, x)),
+        Abs => with!(x => abs(s, x)),
+        Affine => with!(x => s.fma(a, x, b)),
     }
 }
 

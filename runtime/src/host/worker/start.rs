@@ -162,18 +162,7 @@ pub fn start(
     let profiler = Profiler { inventory: &inventory, folder: Some(&profiles_folder), kind, renew: false };
     let profiles = profiler.profiles(&mut lanes, &architectures, |package| progress(&package.name))?;
 
-    let pages = HostPages::take(config.host_pages as usize, CPU_PAGE_BYTES)?;
-    let unlocked = match pages.lock_state() {
-        LockState::Locked => None,
-        other => Some(format!("{other:?}")),
-    };
-    let mut disk = Disk::new(pages, CPU_PAGE_BYTES, HostConfig::READS_OUTSTANDING);
-    let mut buffered = Vec::new();
-    for package in &inventory.packages {
-        if let Caching::Buffered { .. } = disk.add(&mut station.io.ring, package)? {
-            buffered.push(package.name.clone());
-        }
-    }
+    let (disk, unlocked, buffered) = open_disk(config, &inventory, station)?;
     let listener = station.io.net.listen(&mut station.io.ring, config.listen, owner)?;
     let address = station.io.net.address(listener);
     let offer = offer(&inventory, config, kind, address.port());
@@ -204,6 +193,27 @@ pub fn start(
         freed: ArrayVec::new(),
     };
     Ok(StartedWorker { worker, address, report })
+}
+
+/// The disk, why its pages are not locked, and which packages it reads through the page cache.
+fn open_disk(
+    config: &WorkerConfig,
+    inventory: &Inventory,
+    station: &mut Station,
+) -> Result<(Disk, Option<String>, Vec<String>), StartError> {
+    let pages = HostPages::take(config.host_pages as usize, CPU_PAGE_BYTES)?;
+    let unlocked = match pages.lock_state() {
+        LockState::Locked => None,
+        other => Some(format!("{other:?}")),
+    };
+    let mut disk = Disk::new(pages, CPU_PAGE_BYTES, HostConfig::READS_OUTSTANDING);
+    let mut buffered = Vec::new();
+    for package in &inventory.packages {
+        if let Caching::Buffered { .. } = disk.add(&mut station.io.ring, package)? {
+            buffered.push(package.name.clone());
+        }
+    }
+    Ok((disk, unlocked, buffered))
 }
 
 fn fits(inventory: &Inventory, config: &WorkerConfig) -> Result<(), StartError> {

@@ -94,7 +94,7 @@ impl View {
         let whole = if n == 1 { blocks_of(c) } else { self.strides[0] / place.max(1) };
         let first = self.first + self.first_channel / LANE * self.block_stride;
         let aligned = self.first_channel.is_multiple_of(LANE) && first.is_multiple_of(LANE);
-        let held = n == 1 || (self.strides[0] % place == 0 && whole >= blocks_of(c));
+        let held = n == 1 || (self.strides[0].is_multiple_of(place) && whole >= blocks_of(c));
         (shaped && aligned && held).then_some(Blocked { first, dims, whole })
     }
 
