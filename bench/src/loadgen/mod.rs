@@ -15,6 +15,6 @@ pub mod workload;
 
 pub use error::LoadError;
 pub use generator::{Sample, run};
-pub use row::{Row, table};
+pub use row::{Row, brief, table};
 pub use tally::Tally;
 pub use workload::{AfterRefusal, Load, Run, Workload};

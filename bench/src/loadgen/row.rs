@@ -101,18 +101,58 @@ pub fn table(rows: &[Row]) -> String {
     text.push_str(&durations(rows));
     for row in rows.iter().filter(|row| !row.reasons.is_empty()) {
         let reasons: Vec<String> = row.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-        let written = write!(text, "\n{}: refused or failed: {}", row.model, reasons.join(", "));
+        let written = write!(text, "\n{}: refused or failed: {}\n", row.model, reasons.join(", "));
         written.unwrap_or_else(|_| unreachable!("writing to a String does not fail"));
     }
     for row in rows.iter().filter(|row| row.unsent > 0 || row.socket_full > 0) {
         let written = write!(
             text,
-            "\n{}: {} not sent because the server grants no more open requests; {} met a full socket",
+            "\n{}: {} not sent because the server grants no more open requests; {} met a full socket\n",
             row.model, row.unsent, row.socket_full
         );
         written.unwrap_or_else(|_| unreachable!("writing to a String does not fail"));
     }
     text
+}
+
+/// Rows in short: ends, latency and time to refusal.
+pub fn brief(rows: &[Row]) -> String {
+    let mut table = Table::new(&[
+        "model",
+        "load",
+        "slo",
+        "offered",
+        "ok",
+        "late",
+        "rejected",
+        "revoked",
+        "failed",
+        "in time",
+        "goodput/s",
+        "latency p50",
+        "p99",
+        "refusal p99",
+    ]);
+    for row in rows {
+        let time = |of: Percentiles, ns: u64| if of.count > 0 { Nanos(ns).to_string() } else { "-".to_owned() };
+        table.row([
+            row.model.clone(),
+            row.load.clone(),
+            Nanos(row.slo_ns).to_string(),
+            row.offered.to_string(),
+            row.ok.to_string(),
+            row.late.to_string(),
+            row.rejected.to_string(),
+            row.revoked.to_string(),
+            row.failed.to_string(),
+            format!("{:.1}%", row.ok_share * 100.0),
+            format!("{:.1}", row.goodput_per_second),
+            time(row.latency_ns, row.latency_ns.p50),
+            time(row.latency_ns, row.latency_ns.p99),
+            time(row.time_to_refusal_ns, row.time_to_refusal_ns.p99),
+        ]);
+    }
+    table.to_string()
 }
 
 fn ends(rows: &[Row]) -> String {

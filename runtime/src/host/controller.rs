@@ -60,7 +60,7 @@ impl Controller {
     fn tell(&mut self, now: Nanos, event: Event, io: &mut Io) {
         let mut out = Outbox::new();
         self.scheduler.handle(now, event, &mut out);
-        for output in out {
+        for output in out.drain(..) {
             self.carry_out(output, io);
         }
     }

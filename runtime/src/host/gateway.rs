@@ -95,7 +95,7 @@ impl Gateway {
     fn tell(&mut self, now: Nanos, event: Event, io: &mut Io) {
         let mut out = Outbox::new();
         self.core.handle(now, event, &mut out);
-        for output in out {
+        for output in out.drain(..) {
             self.carry_out(now, output, io);
         }
     }

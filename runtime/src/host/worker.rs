@@ -85,14 +85,14 @@ impl Worker {
                 Work::Host(event) => {
                     let mut out = HostOutbox::new();
                     self.tier.handle(now, event, &mut out);
-                    for output in out {
+                    for output in out.drain(..) {
                         self.carry_out(now, output, io);
                     }
                 }
                 Work::Device(device, event) => {
                     let mut out = DeviceOutbox::new();
                     self.devices[usize::from(device.0)].core.handle(now, event, &mut out);
-                    for output in out {
+                    for output in out.drain(..) {
                         self.carry_out_device(now, device, output);
                     }
                 }

@@ -2,7 +2,7 @@
 
 use bench::arrivals::Spacing;
 use bench::capacity::median;
-use bench::loadgen::{Load, Row, Run, Sample, Workload, input, run, table};
+use bench::loadgen::{Load, Row, Run, Sample, Workload, brief, input, run};
 use bench::summary::Durations;
 use bench::table::Table;
 use runtime::base::{Nanos, ShapeId};
@@ -40,7 +40,7 @@ pub fn show(mut client: Client, address: Address, answered: &[Answered], length:
         client = back;
         let of = |(workload, tally)| Row::new(workload, length, tally);
         let rows: Vec<Row> = workloads.iter().zip(&tallies).map(of).collect();
-        println!("{}", table(&rows));
+        println!("{}", brief(&rows));
         print!("{}", predicted.table(&workloads));
     }
     let predictions = predictions(address)?;
