@@ -51,15 +51,18 @@ fn what_cannot_be_answered_is_refused_with_a_reason() {
     // down a little later, and until then ends the connections itself.
     let controller = server.controller.clone();
     drop(server);
-    let until = Instant::now() + PATIENCE;
-    let gone = loop {
-        let done = house.infer(&door, 1, &[]);
-        if done.errors.contains("can't connect") || Instant::now() > until {
-            break done;
-        }
-    };
-    gone.failed_saying(&[&door, "is a server running there?"]);
-    house.run(&["ctl", "status", "--server", &controller]).failed_saying(&[&controller, "is a server running there?"]);
+    let asks: [&[&str]; 2] =
+        [&["infer", "tiny-1", "--server", &door, "--input", text(&good)], &["ctl", "status", "--server", &controller]];
+    for (ask, address) in asks.into_iter().zip([&door, &controller]) {
+        let until = Instant::now() + PATIENCE;
+        let gone = loop {
+            let done = house.run(ask);
+            if done.errors.contains("can't connect") || Instant::now() > until {
+                break done;
+            }
+        };
+        gone.failed_saying(&[address, "is a server running there?"]);
+    }
 }
 
 #[test]
