@@ -16,8 +16,11 @@ fn spoiled(at: usize, with: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Whether a fault is the right one.
+type Fits = fn(PeerFault) -> bool;
+
 /// First frames that are wrong, and what is said to each. Header: magic, version, kind, lengths.
-fn wrong_frames() -> Vec<(Vec<u8>, fn(PeerFault) -> bool)> {
+fn wrong_frames() -> Vec<(Vec<u8>, Fits)> {
     let far = u32::MAX.to_le_bytes();
     let body = u32::try_from(MAX_BODY_BYTES + 1).expect("a limit").to_le_bytes();
     let payload = u32::try_from(MAX_PAYLOAD_BYTES + 1).expect("a limit").to_le_bytes();

@@ -12,6 +12,9 @@ use super::model::{IN, SIDE, npy};
 use super::program::PATIENCE;
 use super::raw::{Raw, request};
 
+/// Whether a refusal is the right one.
+type Fits = fn(Reject) -> bool;
+
 #[test]
 fn what_cannot_be_answered_is_refused_with_a_reason() {
     let house = House::new(&[1]);
@@ -74,7 +77,7 @@ fn requests_that_no_client_of_ours_sends_are_refused_with_a_reason() {
     let mut raw = Raw::welcome(&server.gateway);
     let too_long = 1_048_576 + 1;
     let unknown = ModelId(model.0 ^ 1);
-    let cases: [(ModelId, u8, u32, fn(Reject) -> bool); 6] = [
+    let cases: [(ModelId, u8, u32, Fits); 6] = [
         (unknown, 0, bytes, |reject| reject == Reject::UnknownModel),
         (model, 0, bytes - 4, |reject| matches!(reject, Reject::BadInput { .. })),
         (model, 0, bytes + 4, |reject| matches!(reject, Reject::BadInput { .. })),
