@@ -75,7 +75,9 @@ fn a_start_that_cannot_succeed_says_why() {
 fn flipped_weights_fail_their_model_and_no_other() {
     let house = House::new(&[1, 2]);
     // The profile is measured over sound files: the bit flips later, as bits on disks do.
-    drop(house.serve(1));
+    let mut sound = house.serve(1);
+    house.assert_serves(&mut sound, 2);
+    drop(sound);
     let path = house.package(2);
     let first = Package::open(&path).expect("the package is whole").pages[0].offset;
     let mut bytes = fs::read(&path).expect("written by import");
