@@ -1,0 +1,82 @@
+//! What a server is for: right answers, from one process or from three.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::house::{House, SMALL_GATEWAY, SMALL_WORKER, text};
+
+#[test]
+fn one_process_answers_and_tells_about_itself() {
+    let house = House::new(&[1, 2]);
+    let mut server = house.serve(1);
+    house.assert_serves(&mut server, 1);
+    house.assert_serves(&mut server, 2);
+
+    // The server's answer is that of a run without it, to the last bit.
+    let alone = house.path("alone.npy");
+    let (input, output) = (format!("x={}", text(&house.path("x.npy"))), format!("y={}", text(&alone)));
+    let package = house.package(2);
+    house.run(&["run", text(&package), "--input", &input, "--output", &output]).succeeded();
+    house.assert_right(&alone, 2);
+    assert_eq!(fs::read(&alone).expect("written"), fs::read(house.path("y.npy")).expect("written"));
+
+    let printed = house.infer(&server.gateway, 1, &["--json"]).succeeded();
+    let printed: Value = serde_json::from_str(&printed).expect("infer --json prints JSON");
+    let (latency, slo) = (printed["latency_ns"].as_u64(), printed["slo_ns"].as_u64());
+    assert_eq!(slo, Some(20_000_000_000));
+    assert!(latency > Some(0) && latency <= slo, "{printed}");
+
+    let ask = |topic: &str| -> Value {
+        let said = house.run(&["ctl", topic, "--server", &server.controller, "--json"]).succeeded();
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("ctl {topic}: {error}: {said}"))
+    };
+    let status = ask("status");
+    assert_eq!((status["models"].as_u64(), status["workers"].as_u64()), (Some(2), Some(1)), "{status}");
+    let requests = &status["requests"];
+    assert!(requests["served"].as_u64() >= Some(4), "{status}");
+    assert_eq!(requests["failed"].as_u64(), Some(0), "{status}");
+    let models = ask("models");
+    let mut names: Vec<&str> = models.as_array().into_iter().flatten().filter_map(|row| row["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["tiny-1", "tiny-2"]);
+    let workers = ask("workers");
+    assert_eq!((workers[0]["up"].as_bool(), workers[0]["devices"][0]["pages"].as_u64()), (Some(true), Some(16)));
+    let config = ask("config");
+    assert!(config["toml"].as_str().is_some_and(|toml| toml.contains("payload_bytes = 1048576")), "{config}");
+    for topic in ["status", "models", "workers", "config"] {
+        let said = house.run(&["ctl", topic, "--server", &server.controller]).succeeded();
+        assert!(!said.trim().is_empty(), "ctl {topic} says something");
+    }
+}
+
+#[test]
+fn three_processes_answer_as_one_does() {
+    let house = House::new(&[1]);
+    let mut controller = house.start(&["controller", "--listen", "127.0.0.1:0"]);
+    controller.wait_for("ready");
+    let address = controller.value("controller");
+    let [models, profiles] = ["models", "profiles"].map(|name| house.path(name));
+
+    let mut arguments = vec!["worker", "--controller", &address, "--listen", "127.0.0.1:0"];
+    arguments.extend(["--models", text(&models), "--profiles", text(&profiles)]);
+    arguments.extend(SMALL_WORKER);
+    let mut worker = house.start(&arguments);
+    worker.wait_for("ready");
+
+    let mut arguments = vec!["gateway", "--controller", &address, "--gateway-listen", "127.0.0.1:0"];
+    arguments.extend(SMALL_GATEWAY);
+    let mut gateway = house.start(&arguments);
+    gateway.wait_for("ready");
+
+    let door = gateway.value("gateway");
+    house.wait_until_served(&door, 1);
+    house.assert_right(&house.path("y.npy"), 1);
+    let split = fs::read(house.path("y.npy")).expect("written");
+    assert!(controller.runs() && worker.runs() && gateway.runs());
+    drop((gateway, worker, controller));
+
+    let mut server = house.serve(1);
+    house.assert_serves(&mut server, 1);
+    assert_eq!(split, fs::read(house.path("y.npy")).expect("written"), "the same bits");
+}

@@ -1,0 +1,14 @@
+//! The whole system as a user meets it: the real binary, its processes, its sockets and its files.
+
+mod answers;
+mod bad_files;
+mod bad_frames;
+mod bad_requests;
+mod house;
+mod model;
+#[allow(dead_code, reason = "the tests write the simplest of models")]
+#[path = "../../src/import/onnx.rs"]
+mod onnx;
+mod program;
+mod raw;
+mod stalled;
