@@ -49,8 +49,8 @@ fn troubled(seed: u64) -> SimConfig {
     let model = |&share: &f64| ModelConfig {
         architecture: stream.up_to(1) as u16,
         pages: 1 + stream.up_to(7) as u32,
-        input_bytes: 4 * (1 + stream.up_to(50_000) as u32),
-        output_bytes: 4 * (1 + stream.up_to(2_000) as u32),
+        input_bytes: 64 * (1 + stream.up_to(3_000) as u32),
+        output_bytes: 64 * (1 + stream.up_to(125) as u32),
         load: load(share, &mut stream),
     };
     let models: Vec<ModelConfig> = shares.iter().map(model).collect();
