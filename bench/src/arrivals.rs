@@ -2,7 +2,7 @@
 
 use runtime::base::Nanos;
 
-use crate::seeded::Seeded;
+use runtime::sim::seeded::Seeded;
 
 /// How the sends of an open loop are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

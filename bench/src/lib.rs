@@ -7,7 +7,6 @@ pub mod loadgen;
 pub mod predict;
 pub mod probe;
 pub mod reference;
-pub mod seeded;
 pub mod summary;
 pub mod sweep;
 pub mod table;

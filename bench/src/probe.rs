@@ -3,7 +3,7 @@
 use runtime::base::Nanos;
 use runtime::client::now;
 
-use crate::seeded::Seeded;
+use runtime::sim::seeded::Seeded;
 
 /// Steps of one probe: some milliseconds on any core of the last ten years.
 const STEPS: u64 = 4_000_000;

@@ -8,7 +8,7 @@ use runtime::package::TensorType;
 use runtime::wire::ModelEntry;
 
 use super::error::LoadError;
-use crate::seeded::Seeded;
+use runtime::sim::seeded::Seeded;
 
 /// `count` payloads with seeded values: floats in [-1, 1), bytes of any value, integers and booleans
 /// 0 or 1, which every table of an embedding has.

@@ -39,11 +39,6 @@ impl<T> Held<T> {
     pub fn get(&self) -> Option<&T> {
         self.value.as_ref()
     }
-
-    /// The value for writing, if no operation has it.
-    pub fn get_mut(&mut self) -> Option<&mut T> {
-        self.value.as_mut()
-    }
 }
 
 impl<T> fmt::Debug for Held<T> {

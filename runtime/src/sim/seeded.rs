@@ -90,6 +90,14 @@ mod tests {
     }
 
     #[test]
+    fn exponential_has_its_mean() {
+        let mut stream = Seeded::new(7);
+        let n = 100_000;
+        let mean = (0..n).map(|_| stream.exponential(2.0)).sum::<f64>() / f64::from(n);
+        assert!((mean - 2.0).abs() < 0.03, "{mean}");
+    }
+
+    #[test]
     fn parts_are_streams_of_their_own() {
         let first = |part, number| Seeded::part(9, part, number).next_u64();
         let mut firsts = vec![first(Part::Links, 0), first(Part::Links, 1), first(Part::Devices, 0)];
