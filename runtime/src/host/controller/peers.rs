@@ -9,6 +9,7 @@ use crate::controller::clock_sync::{ClockSync, Stamps};
 use crate::controller::session::{Credits, WorkerSession};
 use crate::host::role::{Io, Poll, clock};
 use crate::net::LinkId;
+use crate::package::SlotLayout;
 use crate::profile::{Architecture, DeviceKind, PlanSamples, Profile, SizedSample};
 use crate::scheduler::{DeviceUp, Event, ModelSpec, ShapeSpec, SlotClass, WorkerUp};
 use crate::wire::handshake::{VERSION, WorkerOffer};
@@ -340,10 +341,12 @@ fn worker_up(peer: &WorkerPeer, now: Nanos) -> WorkerUp {
 }
 
 fn model_spec(entry: &InventoryEntry, offer: &WorkerOffer) -> ModelSpec {
-    let area = |tensors: &[crate::package::TensorSpec], shape: ShapeId| {
-        // Each tensor of an item begins at a multiple of 64 bytes, in a slot as in a payload.
-        let bytes = tensors.iter().filter_map(|tensor| tensor.item_bytes(shape));
-        u32::try_from(bytes.map(|bytes| bytes.next_multiple_of(64)).sum::<u64>()).unwrap_or(u32::MAX)
+    // An area beyond the limit fits no slot, so its shape is never placed.
+    let spec = |shape: ShapeId| {
+        let layout = SlotLayout::new(&entry.model.inputs, &entry.model.outputs, shape);
+        let bytes = layout.map(|layout| (layout.inputs.bytes, layout.outputs.bytes));
+        let (input_bytes, output_bytes) = bytes.unwrap_or((u32::MAX, u32::MAX));
+        ShapeSpec { input_bytes, output_bytes }
     };
     let shapes = (0..entry.model.shapes.min(u8::try_from(MAX_SHAPES).unwrap_or(u8::MAX))).map(ShapeId);
     let mut plans = Vec::new();
@@ -366,12 +369,7 @@ fn model_spec(entry: &InventoryEntry, offer: &WorkerOffer) -> ModelSpec {
         architecture,
         target: offer.target,
         pages: entry.pages,
-        shapes: shapes
-            .map(|shape| ShapeSpec {
-                input_bytes: area(&entry.model.inputs, shape),
-                output_bytes: area(&entry.model.outputs, shape),
-            })
-            .collect(),
+        shapes: shapes.map(spec).collect(),
         profiles: vec![profile],
     }
 }
