@@ -136,6 +136,14 @@ pub fn reason(reason: Reject) -> String {
         Reject::Withdrawn => "it was withdrawn".to_owned(),
         Reject::WorkerLost => "the worker that held it went away, and no other could do it in time".to_owned(),
         Reject::Draining => "the server is going down".to_owned(),
+        Reject::BrokenModel { errno, block } => format!("the model is broken: {}", disk_fault(errno, block)),
+    }
+}
+
+fn disk_fault(errno: u32, block: u32) -> String {
+    match errno {
+        0 => format!("block {block} of the package does not match its checksum"),
+        _ => format!("reading block {block} of the package failed with errno {errno}"),
     }
 }
 
@@ -151,8 +159,7 @@ pub fn status(status: Status) -> String {
         Status::BadAction => "the worker did not understand the order".to_owned(),
         Status::Cancelled => "the order was taken back".to_owned(),
         Status::DeviceFault { code } => format!("the device failed with code {code}"),
-        Status::DiskFault { errno: 0, block } => format!("block {block} of the package does not match its checksum"),
-        Status::DiskFault { errno, block } => format!("reading block {block} of the package failed with errno {errno}"),
+        Status::DiskFault { errno, block } => disk_fault(errno, block),
         Status::ShuttingDown => "the worker is going down".to_owned(),
     }
 }

@@ -27,6 +27,13 @@ pub enum Reject {
     WorkerLost,
     /// The server is going down.
     Draining,
+    /// The model's weights could not be read when they were last needed, and are not to be read again yet.
+    BrokenModel {
+        /// `errno`, or 0 where the bytes do not match their checksum.
+        errno: u32,
+        /// Which checksum block of the package, counted from the first weight page.
+        block: u32,
+    },
 }
 
 impl Reject {
@@ -41,12 +48,13 @@ impl Reject {
             Reject::Withdrawn => (6, 0, 0),
             Reject::WorkerLost => (7, 0, 0),
             Reject::Draining => (8, 0, 0),
+            Reject::BrokenModel { errno, block } => (9, errno as u64, block as u64),
         }
     }
 
     /// The reason that [`Reject::to_wire`] gave; none for a code that this version does not know.
-    #[expect(clippy::cast_possible_truncation, reason = "tensor indices are below MAX_TENSORS")]
-    pub const fn from_wire(code: u16, first: u64, _second: u64) -> Option<Reject> {
+    #[expect(clippy::cast_possible_truncation, reason = "the numbers were written from 32 bits")]
+    pub const fn from_wire(code: u16, first: u64, second: u64) -> Option<Reject> {
         Some(match code {
             1 => Reject::WouldBeLate { predicted: Nanos(first) },
             2 => Reject::Overloaded,
@@ -56,6 +64,7 @@ impl Reject {
             6 => Reject::Withdrawn,
             7 => Reject::WorkerLost,
             8 => Reject::Draining,
+            9 => Reject::BrokenModel { errno: first as u32, block: second as u32 },
             _ => return None,
         })
     }
@@ -71,6 +80,7 @@ impl Reject {
             Reject::Withdrawn => "withdrawn",
             Reject::WorkerLost => "worker-lost",
             Reject::Draining => "draining",
+            Reject::BrokenModel { .. } => "broken-model",
         }
     }
 }

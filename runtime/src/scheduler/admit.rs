@@ -8,7 +8,7 @@ use super::mirror::{Booking, Weights};
 use super::requests::{Admitted, Phase};
 use super::strategy::{Link, Policy, Probe, Start, room_to_grow};
 use crate::base::Nanos;
-use crate::order::Reject;
+use crate::order::{Reject, Status};
 use crate::profile::Cost;
 
 /// Devices that one admission plays through, of those that hold the model and of those that do not.
@@ -35,6 +35,8 @@ struct Refusal {
     possible: bool,
     /// Some device would be in time but has no slot.
     no_room: bool,
+    /// Some device could not be given the weights.
+    broken: Option<Reject>,
     /// Earliest completion that could be promised, as the client would see it.
     earliest: Option<Nanos>,
 }
@@ -42,7 +44,7 @@ struct Refusal {
 impl Refusal {
     fn reason(&self, now: Nanos, ask: &Ask) -> Reject {
         match self.earliest {
-            _ if !self.possible => Reject::NoDevice,
+            _ if !self.possible => self.broken.unwrap_or(Reject::NoDevice),
             _ if self.no_room => Reject::Overloaded,
             earliest => Reject::WouldBeLate { predicted: earliest.unwrap_or(now).since(ask.arrival) },
         }
@@ -154,7 +156,12 @@ impl Core {
         let entry = known.entry(ask.shape, device.kind)?;
         let cost = self.store.costs(entry).one()?;
         let class = device.slots.class_for(known.shapes[usize::from(ask.shape.0)])?;
-        let weights_ready = self.weights_ready(now, place, model)?;
+        let Some(weights_ready) = self.weights_ready(now, place, model) else {
+            if let Some(Status::DiskFault { errno, block }) = device.residency[model].failed {
+                refusal.broken = Some(Reject::BrokenModel { errno, block });
+            }
+            return None;
+        };
         refusal.possible = true;
         let delays = &self.devices[place].delays[class];
         let percentile = self.config.percentile;

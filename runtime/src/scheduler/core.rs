@@ -261,6 +261,7 @@ impl Scheduler for Core {
                 asks: model.asks,
                 expected: one.map(|cost| cost.expected).unwrap_or_default(),
                 bound: one.map(|cost| cost.bound).unwrap_or_default(),
+                failed: self.devices.iter().filter(|device| !device.lost).find_map(|device| device.residency[place].failed),
             }
         });
         Snapshot {

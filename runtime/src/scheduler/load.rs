@@ -170,7 +170,8 @@ impl Core {
                 let wanted: u32 = device.wanted.iter().map(|&wanted| self.models.get(wanted).pages).sum();
                 let fits = !device.lost && self.workers[device.worker].target == target;
                 let spare = device.pages_free.checked_sub(wanted)?;
-                (fits && spare >= pages && self.forecast(now, place, model).is_some()).then_some((spare, place))
+                let sound = device.residency.get(model)?.failed.is_none();
+                (fits && sound && spare >= pages && self.forecast(now, place, model).is_some()).then_some((spare, place))
             };
             if copies == 0
                 && let Some((_, place)) = (0..self.devices.len()).filter_map(spare).max()
@@ -294,7 +295,7 @@ impl Core {
         if result.status.is_ok() {
             worker.load_times.record(SizedSample { pages, duration: result.stages.exec.duration() });
             let residency = &mut device.residency[model];
-            residency.failures = 0;
+            (residency.failures, residency.failed) = (0, None);
             residency.last_used = now;
             device.set_weights(model, Weights::Resident);
             self.weights_expected(now, place, model);
@@ -304,7 +305,7 @@ impl Core {
             worker.host[model].weights = HostWeights::Absent;
             worker.host_free = (worker.host_free + pages).min(worker.host_pages);
         }
-        self.lose_weights(now, place, model);
+        self.lose_weights(now, place, model, result.status);
     }
 
     /// FETCH and DROP.
@@ -330,7 +331,7 @@ impl Core {
                     }
                     known.wanted.retain(|wanted| *wanted != model);
                     self.workers[place].host[model].pins -= 1;
-                    self.lose_weights(now, device, model);
+                    self.lose_weights(now, device, model, result.status);
                 }
             }
             (_, true) if host.weights == HostWeights::Dropping => host.weights = HostWeights::Absent,
@@ -344,7 +345,7 @@ impl Core {
 
     /// A model's weights are not, or did not get, where they should be: once more if there is
     /// anything booked for them, else left alone until there is.
-    pub(super) fn lose_weights(&mut self, now: Nanos, place: usize, model: usize) {
+    pub(super) fn lose_weights(&mut self, now: Nanos, place: usize, model: usize, failed: Status) {
         let device = &mut self.devices[place];
         if matches!(device.residency[model].weights, Weights::Loading(_) | Weights::Resident) {
             device.pages_free = (device.pages_free + self.models.get(model).pages).min(device.pages);
@@ -356,6 +357,7 @@ impl Core {
         device.set_weights(model, Weights::Absent);
         let residency = &mut device.residency[model];
         residency.failures += 1;
+        residency.failed = Some(failed);
         if residency.failures > 1 {
             residency.not_before = now + Nanos(BACKOFF.0 << (residency.failures - 2).min(6));
         }

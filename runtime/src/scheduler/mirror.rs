@@ -8,7 +8,7 @@ use super::slots::Slots;
 use super::strategy::{Link, MAX_BOOKED};
 use crate::base::limits::MAX_SLOT_CLASSES;
 use crate::base::{ActionId, DeviceId, Nanos, WorkerId};
-use crate::order::Items;
+use crate::order::{Items, Status};
 use crate::package::Target;
 use crate::profile::{DurationWindow, Percentile, TransferTimes};
 
@@ -49,6 +49,8 @@ pub(super) struct Residency {
     pub(super) users: usize,
     /// LOADs that failed one after the other.
     pub(super) failures: u32,
+    /// How the last of them failed.
+    pub(super) failed: Option<Status>,
     /// Not to be loaded before this.
     pub(super) not_before: Nanos,
 }
@@ -147,6 +149,7 @@ impl Device {
             last_used: Nanos::ZERO,
             users: 0,
             failures: 0,
+            failed: None,
             not_before: Nanos::ZERO,
         };
         Device {

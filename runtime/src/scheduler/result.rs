@@ -50,7 +50,7 @@ impl Core {
             self.counters.infers_failed += 1;
         }
         if result.status == Status::NotResident {
-            self.lose_weights(now, action.device, action.model);
+            self.lose_weights(now, action.device, action.model, Status::NotResident);
         }
         for (item, &request) in items.iter().zip(requests) {
             let reported = result.items.iter().find(|outcome| outcome.item == *item);
@@ -117,7 +117,7 @@ impl Core {
     /// Ends an admitted request whose booking and slot are gone.
     pub(super) fn end(&mut self, request: usize, reason: Reject, status: Status, out: &mut Outbox) {
         let id = self.requests.remove(request).ask.request;
-        if matches!(status, Status::DeviceFault { .. } | Status::BadAction) {
+        if matches!(status, Status::DeviceFault { .. } | Status::DiskFault { .. } | Status::BadAction) {
             self.counters.failed += 1;
             out.push(Output::Fail { request: id, status });
         } else {
@@ -223,10 +223,12 @@ impl Core {
             return;
         }
         self.discard(admitted.device, admitted.slot, out);
-        let lost = self.devices[admitted.device].lost;
+        let device = &self.devices[admitted.device];
+        let (lost, failed) = (device.lost, device.residency.get(admitted.model).and_then(|held| held.failed));
         if let Err(reason) = self.place_again(now, request, out) {
             let reason = if lost { Reject::WorkerLost } else { reason };
-            self.end(request, reason, Status::ShuttingDown, out);
+            let status = failed.filter(|_| !lost).unwrap_or(Status::ShuttingDown);
+            self.end(request, reason, status, out);
         }
     }
 

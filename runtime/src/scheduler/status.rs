@@ -1,6 +1,7 @@
 //! What the scheduler shows of itself.
 
 use crate::base::{DeviceId, ModelId, Nanos, WorkerId};
+use crate::order::Status;
 
 /// Events counted since construction. `asks = rejected + admitted`, and every admitted request ends
 /// `served`, `revoked`, `failed` or `withdrawn`, or is still `open`.
@@ -76,6 +77,8 @@ pub struct ModelStatus {
     pub expected: Nanos,
     /// Batch-1 execution as bound, there.
     pub bound: Nanos,
+    /// How bringing its weights last failed on a device that has not got them since.
+    pub failed: Option<Status>,
 }
 
 /// A picture of the scheduler.

@@ -70,6 +70,7 @@ impl Controller {
                 "asks": known.map_or(0, |model| model.asks),
                 "expected_ns": known.map_or(Nanos::ZERO, |model| model.expected),
                 "bound_ns": known.map_or(Nanos::ZERO, |model| model.bound),
+                "failed": known.and_then(|model| model.failed).map(crate::client::error::status),
             })
         });
         Value::Array(rows.collect())

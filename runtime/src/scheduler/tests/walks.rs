@@ -3,7 +3,7 @@
 use super::physics::Physics;
 use super::world::World;
 use crate::base::{ModelId, Nanos};
-use crate::order::{ActionKind, Reject};
+use crate::order::{ActionKind, Reject, Status};
 use crate::scheduler::{Config, Event, Output};
 
 fn words(said: &[Output]) -> Vec<&'static str> {
@@ -105,6 +105,26 @@ fn a_withdrawn_request_leaves_its_place_before_the_batch_is_bound_and_cancels_it
     world.run(Nanos::seconds(3));
     assert_eq!(words(&world.said), ["PLACE", "INFER", "CANCEL", "DISCARD"]);
     assert_eq!((world.ends.withdrawn, world.core_slots_out()), (2, 0));
+}
+
+#[test]
+fn weights_that_cannot_be_read_fail_their_request_and_refuse_the_next_by_name() {
+    let mut world = world(Physics { faults: 1.0, ..Physics::default() }, false);
+    world.ask(0, Nanos::seconds(1));
+    world.run(Nanos::millis(1_040));
+    assert_eq!(words(&world.said), ["PLACE", "FETCH", "FETCH", "DISCARD", "FAIL"]);
+    let disk_fault = Status::DiskFault { errno: 5, block: 0 };
+    assert!(matches!(world.said.last(), Some(Output::Fail { status, .. }) if *status == disk_fault));
+    world.said.clear();
+    world.ask(0, Nanos::seconds(1));
+    let broken = Reject::BrokenModel { errno: 5, block: 0 };
+    assert!(matches!(world.said[..], [Output::Reject { reason, .. }] if reason == broken), "{:?}", world.said);
+    // Later it is looked at again, once.
+    world.run(Nanos::seconds(3));
+    world.said.clear();
+    world.ask(0, Nanos::seconds(1));
+    world.run(Nanos::seconds(3) + Nanos::millis(40));
+    assert_eq!(words(&world.said), ["PLACE", "FETCH", "DISCARD", "FAIL"]);
 }
 
 #[test]
