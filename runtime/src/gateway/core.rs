@@ -213,7 +213,7 @@ impl Core {
             self.ends.count(answer.end());
         }
         if tell {
-            out.push(Output::Ended { request: id, end: End::Late });
+            out.push(Output::Ended { request: id, end: End::Late, at: now });
         }
     }
 
@@ -227,7 +227,7 @@ impl Core {
         if answer == Some(Answer::Ok) {
             let end = if now <= deadline { End::Ok } else { End::Late };
             self.ends.count(end);
-            out.push(Output::Ended { request: id, end });
+            out.push(Output::Ended { request: id, end, at: since });
         }
         self.wake_for_payload(now, id);
         self.slab.settle(id);

@@ -67,7 +67,10 @@ fn an_ok_is_one_only_when_it_is_sent_in_time() {
         let request = placed(&mut gateway, 1_000);
         assert_eq!(responded(&say(&mut gateway, 900, output(request))), Some(Answer::Ok));
         assert_eq!(gateway.ends().ended(), 0);
-        assert_eq!(say(&mut gateway, sent, Event::Sent(request)), [Output::Ended { request, end }]);
+        assert_eq!(
+            say(&mut gateway, sent, Event::Sent(request)),
+            [Output::Ended { request, end, at: Nanos::micros(900) }]
+        );
         let ends = gateway.ends();
         assert_eq!((ends.ok, ends.late, gateway.held()), (u64::from(end == End::Ok), u64::from(end == End::Late), 0));
     }
@@ -89,7 +92,7 @@ fn what_is_unanswered_at_its_deadline_is_late() {
     assert_eq!(gateway.due(), Some(Nanos::micros(1_000)));
     let said = say(&mut gateway, 1_000, Event::Tick);
     assert_eq!(responded(&said), Some(Answer::Late));
-    assert_eq!(said[1], Output::Ended { request, end: End::Late });
+    assert_eq!(said[1], Output::Ended { request, end: End::Late, at: Nanos::micros(1_000) });
     assert_eq!(say(&mut gateway, 1_010, output(request)), [], "its output comes too late");
     say(&mut gateway, 1_020, Event::Sent(request));
     assert_eq!((gateway.ends().late, gateway.held()), (1, 0));

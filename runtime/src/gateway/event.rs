@@ -301,6 +301,8 @@ pub enum Output {
         request: RequestId,
         /// How.
         end: End,
+        /// When that was decided: for an OK or LATE answer, when its output had come.
+        at: Nanos,
     },
     /// Close this connection: its client does not take its answer, or sends none of its payload.
     CutOff(ClientId),

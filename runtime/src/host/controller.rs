@@ -147,7 +147,10 @@ impl Controller {
                 Event::Ask(ask)
             }
             Message::Withdraw { id } if own(RequestId::from_bits(id)) => Event::Withdraw(RequestId::from_bits(id)),
-            Message::Ended { request, end, .. } if own(request) => Event::Ended(request, end),
+            Message::Ended { request, end, at } if own(request) => {
+                let Some(at) = clock.to_ours(at) else { return io.net.close(link) };
+                Event::Ended { request, end, at: at.min(now) }
+            }
             other => {
                 let fault = crate::wire::PeerFault::Unexpected { kind: other.kind() as u16, role: 0 };
                 return io.net.cut_off(link, fault);

@@ -128,7 +128,7 @@ impl Gateway {
                 self.respond(now, None, client, correlation, Answer::Rejected(reason), Stages::default(), io);
             }
             Output::Withdraw(request) => self.send_controller(&Message::Withdraw { id: request.to_bits() }, io),
-            Output::Ended { request, end } => self.send_controller(&Message::Ended { request, end, at: now }, io),
+            Output::Ended { request, end, at } => self.send_controller(&Message::Ended { request, end, at }, io),
             Output::CutOff(client) => {
                 if let Some(link) = self.clients.link(client) {
                     io.net.close(link);

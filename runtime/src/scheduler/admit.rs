@@ -165,7 +165,7 @@ impl Core {
         refusal.possible = true;
         let delays = &self.devices[place].delays[class];
         let percentile = self.config.percentile;
-        let after_exec = delays.output_bound(percentile) + self.margins(ask, place);
+        let after_exec = delays.return_bound(percentile) + self.margins(ask, place);
         let due = ask.deadline() - after_exec;
         let ready = weights_ready.max(now + delays.input_bound(percentile));
         let link = Link { key: due - cost.bound, due, ready, group: (model, ask.shape.0), entry };
@@ -173,10 +173,10 @@ impl Core {
         let has_room = device.slots.has_free(class) && !device.booked.is_full();
         let (free, variance) = device.exec_free(now);
         let at = free.max(now + self.config.transport);
-        let start = Start { at, variance, spread_percent: self.config.spread_percent };
+        let start = Start { at, variance };
         self.chain.fill(device.booked.iter().map(|booking| booking.link));
         let mut offer = Offer { device: place, link, cost, class, in_time: false, done: Nanos::MAX, has_room };
-        let reserve = room_to_grow(self.store.costs(entry), due.since(ready));
+        let reserve = room_to_grow(self.store.costs(entry), due.since(ready)).unwrap_or(cost);
         let probe = Probe { place: self.chain.insert(link), reserve };
         for policy in [Policy::Gather, Policy::InOrder] {
             let verdict = self.chain.run(&self.store, start, policy, Some(probe));
@@ -195,10 +195,10 @@ impl Core {
         Some(offer)
     }
 
-    /// What lies between the output on the host and the deadline.
+    /// What lies between the output at the gateway and the deadline.
     pub(super) fn margins(&self, ask: &Ask, device: usize) -> Nanos {
         let clock_error = self.workers[self.devices[device].worker].clock_error;
-        self.config.return_margin + ask.return_bound + clock_error + self.config.safety_margin
+        ask.return_bound + clock_error + self.config.safety_margin
     }
 
     /// Gives out the slot of an offer and tells the gateway.

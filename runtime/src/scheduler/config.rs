@@ -21,12 +21,10 @@ pub struct Config {
     pub input_delay: Nanos,
     /// From the end of exec to the output lying on the host, before any is measured.
     pub output_delay: Nanos,
-    /// From the output lying on the host to the gateway having it.
-    pub return_margin: Nanos,
+    /// From the output lying on the host to the gateway having it, before any is measured.
+    pub handover_delay: Nanos,
     /// Kept free before each deadline for what no stage accounts for.
     pub safety_margin: Nanos,
-    /// How much of the spread (bound - expected) of the work ahead admission keeps free, in percent.
-    pub spread_percent: u16,
     /// Which percentile of the last 1,000 durations is the bound.
     pub percentile: Percentile,
     /// INFERs ordered and not yet answered, per device.
@@ -53,9 +51,8 @@ impl Default for Config {
             transport: Nanos::micros(50),
             input_delay: Nanos::micros(200),
             output_delay: Nanos::micros(50),
-            return_margin: Nanos::micros(100),
+            handover_delay: Nanos::micros(100),
             safety_margin: SAFETY_MARGIN,
-            spread_percent: 50,
             percentile: Percentile::P99,
             committed: EXEC_DEPTH + 1,
             attempts: 3,

@@ -4,6 +4,7 @@ use super::Scheduler;
 use super::actions::Actions;
 use super::config::Config;
 use super::event::{Event, ModelSpec, Outbox, Output, WorkerUp};
+use super::handovers::Handovers;
 use super::mirror::{Device, HostWeights, Weights, Worker};
 use super::models::Models;
 use super::requests::{Phase, Requests};
@@ -28,6 +29,7 @@ pub struct Core {
     pub(super) requests: Requests,
     pub(super) actions: Actions,
     pub(super) chain: Chain,
+    pub(super) handovers: Handovers,
     pub(super) counters: Counters,
     pub(super) draining: bool,
     pub(super) load_due: Option<Nanos>,
@@ -51,6 +53,7 @@ impl Core {
             requests: Requests::new(config.max_requests, config.max_gateways),
             actions: Actions::new(actions),
             chain: Chain::new(),
+            handovers: Handovers::default(),
             counters: Counters::default(),
             draining: false,
             load_due: None,
@@ -216,8 +219,16 @@ impl Scheduler for Core {
         assert!(out.is_empty(), "the outputs of the event before were not taken");
         match event {
             Event::Ask(ask) => self.ask(now, ask, out),
-            Event::Ended(request, End::Ok) => self.answered(now, request, out),
-            Event::Withdraw(request) | Event::Ended(request, _) => self.withdraw(now, request, out),
+            Event::Ended { request, end, at } => {
+                if matches!(end, End::Ok | End::Late) {
+                    self.learn_handover(request, at);
+                }
+                match end {
+                    End::Ok => self.answered(now, request, out),
+                    _ => self.withdraw(now, request, out),
+                }
+            }
+            Event::Withdraw(request) => self.withdraw(now, request, out),
             Event::WorkerUp(up) => self.worker_up(now, &up),
             Event::WorkerLost(worker) => self.worker_lost(worker),
             Event::ClockError(worker, error) => {
@@ -238,6 +249,7 @@ impl Scheduler for Core {
     }
 
     fn status(&self) -> Snapshot {
+        let percentile = self.config.percentile;
         let up = self.devices.iter().filter(|device| !device.lost);
         let devices = up.map(|device| DeviceStatus {
             worker: self.workers[device.worker].id,
@@ -249,6 +261,8 @@ impl Scheduler for Core {
             pages_free: device.pages_free,
             slots: device.slots.total(),
             slots_out: device.slots.out(),
+            input_bound: device.delays.iter().map(|delays| delays.input_bound(percentile)).max().unwrap_or_default(),
+            return_bound: device.delays.iter().map(|delays| delays.return_bound(percentile)).max().unwrap_or_default(),
             resident: device.residency.iter().filter(|held| held.weights == Weights::Resident).count(),
         });
         let models = self.models.iter().enumerate().map(|(place, model)| {
@@ -261,7 +275,11 @@ impl Scheduler for Core {
                 asks: model.asks,
                 expected: one.map(|cost| cost.expected).unwrap_or_default(),
                 bound: one.map(|cost| cost.bound).unwrap_or_default(),
-                failed: self.devices.iter().filter(|device| !device.lost).find_map(|device| device.residency[place].failed),
+                failed: self
+                    .devices
+                    .iter()
+                    .filter(|device| !device.lost)
+                    .find_map(|device| device.residency[place].failed),
             }
         });
         Snapshot {

@@ -119,7 +119,14 @@ pub enum Event {
     /// A client withdrew a request, or went away.
     Withdraw(RequestId),
     /// A gateway says how a request ended; unless it ended OK, nothing more is wanted for it.
-    Ended(RequestId, End),
+    Ended {
+        /// The request.
+        request: RequestId,
+        /// How it ended.
+        end: End,
+        /// When that was decided: of an answer, when its output had come to the gateway.
+        at: Nanos,
+    },
     /// A worker connected. Off the path.
     WorkerUp(Box<WorkerUp>),
     /// A worker's connection was lost, and all that it held.

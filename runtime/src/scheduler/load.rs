@@ -171,7 +171,8 @@ impl Core {
                 let fits = !device.lost && self.workers[device.worker].target == target;
                 let spare = device.pages_free.checked_sub(wanted)?;
                 let sound = device.residency.get(model)?.failed.is_none();
-                (fits && sound && spare >= pages && self.forecast(now, place, model).is_some()).then_some((spare, place))
+                (fits && sound && spare >= pages && self.forecast(now, place, model).is_some())
+                    .then_some((spare, place))
             };
             if copies == 0
                 && let Some((_, place)) = (0..self.devices.len()).filter_map(spare).max()

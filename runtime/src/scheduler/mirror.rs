@@ -81,6 +81,8 @@ pub(super) struct Delays {
     pub(super) input: Box<DurationWindow>,
     /// From the end of exec to the output lying on the host.
     pub(super) output: Box<DurationWindow>,
+    /// From there to the gateway having it.
+    pub(super) handover: Box<DurationWindow>,
 }
 
 impl Delays {
@@ -89,6 +91,7 @@ impl Delays {
         for _ in 0..SEEDS {
             delays.input.record(config.input_delay);
             delays.output.record(config.output_delay);
+            delays.handover.record(config.handover_delay);
         }
         delays
     }
@@ -97,8 +100,10 @@ impl Delays {
         self.input.bound(percentile).unwrap_or_default()
     }
 
-    pub(super) fn output_bound(&self, percentile: Percentile) -> Nanos {
-        self.output.bound(percentile).unwrap_or_default()
+    /// From the end of exec to the gateway having the output.
+    pub(super) fn return_bound(&self, percentile: Percentile) -> Nanos {
+        let bound = |window: &DurationWindow| window.bound(percentile).unwrap_or_default();
+        bound(&self.output) + bound(&self.handover)
     }
 }
 

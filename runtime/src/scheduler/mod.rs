@@ -11,6 +11,7 @@ pub mod config;
 pub mod core;
 pub mod event;
 mod evict;
+mod handovers;
 mod load;
 mod mirror;
 mod models;

@@ -58,6 +58,7 @@ impl Core {
             let outcome = *reported.unwrap_or(&missing);
             if outcome.status.is_ok() {
                 let ended = self.requests.remove(request);
+                self.handovers.begun(ended.ask.request, ended.device, ended.slot, result.stages.output.end);
                 self.counters.served += u64::from(!ended.withdrawn);
             } else {
                 self.item_failed(now, request, &outcome, out);
@@ -135,7 +136,7 @@ impl Core {
         let percentile = self.config.percentile;
         let Some(entry) = self.models.get(model).entry(ask.shape, device.kind) else { return false };
         let Some(cost) = self.store.costs(entry).one() else { return false };
-        let after_exec = device.delays[usize::from(slot.class)].output_bound(percentile) + self.margins(&ask, place);
+        let after_exec = device.delays[usize::from(slot.class)].return_bound(percentile) + self.margins(&ask, place);
         let due = ask.deadline() - after_exec;
         let start = ready.max(now + self.config.transport).max(device.exec_free(now).0);
         if device.lost || device.booked.is_full() || start + cost.bound > due {

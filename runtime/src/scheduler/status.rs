@@ -60,6 +60,10 @@ pub struct DeviceStatus {
     pub slots: usize,
     /// Slots given out.
     pub slots_out: usize,
+    /// From PLACE to the input lying on the device, as bound: the largest over the slot classes.
+    pub input_bound: Nanos,
+    /// From the end of exec to the gateway having the output, likewise.
+    pub return_bound: Nanos,
     /// Models whose weights it holds.
     pub resident: usize,
 }

@@ -80,7 +80,7 @@ pub(super) struct Probe {
     /// Its place in the chain.
     pub(super) place: usize,
     /// What its batch may come to take by the time that it runs: see [`room_to_grow`].
-    pub(super) reserve: Nanos,
+    pub(super) reserve: Cost,
 }
 
 /// How long the batch of a request due in `slack` should be able to take: the cheapest batch per item
@@ -88,8 +88,8 @@ pub(super) struct Probe {
 ///
 /// A queue that is filled to the last moment at which each may run alone is served alone, batch 1
 /// after batch 1, and stays full: so what must wait is only taken while its batch can still grow.
-pub(super) fn room_to_grow(costs: &PlanCosts, slack: Nanos) -> Nanos {
-    let Some(mut best) = costs.one() else { return Nanos::ZERO };
+pub(super) fn room_to_grow(costs: &PlanCosts, slack: Nanos) -> Option<Cost> {
+    let mut best = costs.one()?;
     let mut fewer = 1;
     for items in BatchSize::ALL.map(BatchSize::items) {
         let Some(cost) = costs.of(items) else { break };
@@ -97,7 +97,7 @@ pub(super) fn room_to_grow(costs: &PlanCosts, slack: Nanos) -> Nanos {
             (best, fewer) = (cost, items);
         }
     }
-    best.bound
+    Some(best)
 }
 
 /// When a chain starts and how sure that is.
@@ -107,8 +107,13 @@ pub(super) struct Start {
     pub(super) at: Nanos,
     /// Sum of (bound - expected)^2 of what runs until then.
     pub(super) variance: u64,
-    /// How much of the spread is kept free before each deadline, in percent.
-    pub(super) spread_percent: u16,
+}
+
+/// What work takes as bound when what is ahead of it varies too, by `ahead` as the sum of squares of
+/// (bound - expected). Deviations are independent, so their squares add.
+fn bound_behind(ahead: u64, cost: Cost) -> Nanos {
+    let own = cost.bound.since(cost.expected).0;
+    cost.expected + Nanos(own.saturating_mul(own).saturating_add(ahead).isqrt())
 }
 
 impl Chain {
@@ -172,7 +177,7 @@ impl Chain {
     pub(super) fn keeps_rest(&mut self, store: &ProfileStore, batch: &Batch, policy: Policy) -> bool {
         self.reset();
         batch.members.iter().for_each(|&member| self.taken[member] = true);
-        let start = Start { at: batch.start + batch.cost.expected, variance: 0, spread_percent: 0 };
+        let start = Start { at: batch.start + batch.cost.expected, variance: 0 };
         self.play(store, start, policy, None).in_time
     }
 
@@ -192,12 +197,11 @@ impl Chain {
                 from += 1;
             }
             let Some(batch) = self.pick(store, verdict.end, from, policy) else { return verdict };
-            let spread = Nanos(variance.isqrt() * u64::from(start.spread_percent) / 100);
-            let done = batch.start + batch.cost.bound + spread;
+            let done = batch.start + bound_behind(variance, batch.cost);
             if let Some(probe) = probe.filter(|probe| batch.members.contains(&probe.place)) {
                 verdict.probe = done;
                 checked = true;
-                let grown = batch.start + probe.reserve + spread;
+                let grown = batch.start + bound_behind(variance, probe.reserve);
                 verdict.in_time &= grown <= self.links[probe.place].due;
             }
             verdict.in_time &= !checked || done <= batch.due;

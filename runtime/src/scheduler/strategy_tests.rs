@@ -27,11 +27,16 @@ fn chain(links: &[Link]) -> Chain {
     chain
 }
 
-fn probe(place: usize) -> Probe {
-    Probe { place, reserve: Nanos::ZERO }
+fn cost(expected: u64, bound: u64) -> Cost {
+    let batch = BatchSize::ALL[0];
+    Cost { batch, expected: Nanos::millis(expected), bound: Nanos::millis(bound) }
 }
 
-const NOW: Start = Start { at: Nanos::ZERO, variance: 0, spread_percent: 0 };
+fn probe(place: usize) -> Probe {
+    Probe { place, reserve: cost(0, 0) }
+}
+
+const NOW: Start = Start { at: Nanos::ZERO, variance: 0 };
 
 #[test]
 fn batches_gather_over_what_stands_between() {
@@ -80,23 +85,26 @@ fn a_probe_must_not_make_another_late() {
 }
 
 #[test]
-fn the_spread_of_what_is_ahead_is_kept_free() {
+fn the_spread_of_what_is_ahead_adds_as_squares_do() {
+    let spread = Nanos::millis(4).0.pow(2);
+    assert_eq!(bound_behind(spread, cost(10, 13)), Nanos::millis(15));
     let (store, entry) = store(&[(1, 10)]);
     let mut chain = chain(&[link(entry, 0, 12, 0)]);
-    let start = |variance, spread_percent| Start { at: Nanos::ZERO, variance, spread_percent };
-    let spread = Nanos::millis(4).0.pow(2);
-    assert!(chain.run(&store, start(spread, 50), Policy::Gather, Some(probe(0))).in_time);
-    assert!(!chain.run(&store, start(spread, 51), Policy::Gather, Some(probe(0))).in_time);
+    let mut in_time = |ms: u64| {
+        let start = Start { at: Nanos::ZERO, variance: Nanos::millis(ms).0.pow(2) };
+        chain.run(&store, start, Policy::Gather, Some(probe(0))).in_time
+    };
+    assert!(in_time(2) && !in_time(3));
 }
 
 #[test]
 fn what_must_wait_leaves_its_batch_room_to_grow() {
     let (store, entry) = store(&[(1, 10), (2, 12), (4, 40)]);
-    let reserve = |slack| room_to_grow(store.costs(entry), Nanos::millis(slack));
-    assert_eq!([15, 23, 24, 99].map(reserve), [10, 10, 12, 12].map(Nanos::millis));
+    let reserve = |slack| room_to_grow(store.costs(entry), Nanos::millis(slack)).map(|cost| cost.bound);
+    assert_eq!([15, 23, 24, 99].map(reserve), [10, 10, 12, 12].map(|ms| Some(Nanos::millis(ms))));
     let mut chain = chain(&[link(entry, 1, 20, 0), link(entry, 0, 21, 0)]);
     let verdict = |chain: &mut Chain, reserve| {
-        chain.run(&store, NOW, Policy::InOrder, Some(Probe { place: 1, reserve: Nanos::millis(reserve) })).in_time
+        chain.run(&store, NOW, Policy::InOrder, Some(Probe { place: 1, reserve: cost(reserve, reserve) })).in_time
     };
     assert!(verdict(&mut chain, 11) && !verdict(&mut chain, 12));
 }

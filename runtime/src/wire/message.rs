@@ -102,7 +102,7 @@ pub enum Message {
         request: RequestId,
         /// How.
         end: End,
-        /// When, in gateway time.
+        /// When that was decided, in gateway time: of an answer, when its output had come.
         at: Nanos,
     },
     /// A request's inputs, as payload.

@@ -86,12 +86,14 @@ fn flipped_weights_fail_their_model_and_no_other() {
 
     let mut server = house.serve(1);
     for _ in 0..3 {
-        house.infer(&server.gateway, 2, &["--slo", "2s"]).failed_saying(&["tiny-2"]);
+        house.infer(&server.gateway, 2, &["--slo", "2s"]).failed_saying(&["tiny-2", "block 0 of the package does not match its checksum"]);
         house.assert_serves(&mut server, 1);
     }
     let said = house.run(&["ctl", "status", "--server", &server.controller, "--json"]).succeeded();
     let status: serde_json::Value = serde_json::from_str(&said).expect("ctl --json prints JSON");
     assert!(status["actions"]["fetches"].as_u64() >= Some(2), "{status}");
+    let said = house.run(&["ctl", "models", "--server", &server.controller]).succeeded();
+    assert!(said.contains("does not match its checksum"), "{said}");
     // A run without a server finds the same.
     house.run(&["run", text(&path)]).failed_saying(&["tiny-2.cwk"]);
 }

@@ -84,6 +84,7 @@ impl Controller {
                     "device": device.device.0, "pages": device.pages, "pages_free": device.pages_free,
                     "slots": device.slots, "slots_out": device.slots_out, "models": device.resident,
                     "booked": device.booked, "committed": device.committed,
+                    "input_bound_ns": device.input_bound, "return_bound_ns": device.return_bound,
                 })
             });
             json!({

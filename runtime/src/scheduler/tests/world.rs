@@ -218,7 +218,7 @@ impl World {
                 let in_time = self.now <= deadline;
                 *if in_time { &mut self.ends.ok } else { &mut self.ends.late } += 1;
                 let end = if in_time { End::Ok } else { End::Late };
-                self.deliver(Event::Ended(request, end));
+                self.deliver(Event::Ended { request, end, at: self.now });
             }
             Later::Withdraw(request) => {
                 if self.open.remove(&request).is_some() {
@@ -229,7 +229,7 @@ impl World {
             Later::Deadline(request) => {
                 if self.open.remove(&request).is_some() {
                     self.ends.late += 1;
-                    self.deliver(Event::Ended(request, End::Late));
+                    self.deliver(Event::Ended { request, end: End::Late, at: self.now });
                 }
             }
         }

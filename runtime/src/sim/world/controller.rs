@@ -143,6 +143,10 @@ impl World {
                 self.check.asked(ask.request, Nanos(ask.deadline().0.saturating_sub(ask.return_bound.0)));
                 Event::Ask(ask)
             }
+            Event::Ended { request, end, at } => {
+                let ours = self.controller.gateways[gateway].to_ours(at);
+                Event::Ended { request, end, at: ours.unwrap_or(at).min(self.controller.clock.read(self.agenda.now())) }
+            }
             other => other,
         };
         self.tell_scheduler(event)

@@ -190,8 +190,8 @@ impl World {
                 self.close(correlation, self.config.client_link.delay, false);
             }
             Output::Withdraw(request) => self.send_controller(gateway, scheduler::Event::Withdraw(request)),
-            Output::Ended { request, end } => {
-                self.send_controller(gateway, scheduler::Event::Ended(request, end));
+            Output::Ended { request, end, at } => {
+                self.send_controller(gateway, scheduler::Event::Ended { request, end, at });
             }
             Output::CutOff(_) => return Err(Violation::CutOff),
         }
