@@ -16,6 +16,7 @@ mod table;
 mod team;
 
 pub use config::{ConfigError, CopyEngines, CpuConfig};
+pub use engine::compute_thread_prefix;
 pub use image::{CpuEntry, CpuImage, CpuKernel, IMAGE_ABI, IMAGE_MAGIC};
 
 #[doc(hidden)]

@@ -1,8 +1,10 @@
 //! Threads: names, cores, scheduling class, and what the kernel counts about each.
 
 mod counters;
+mod watch;
 
 pub use counters::{ThreadCounters, ThreadError, register_current, registered};
+pub use watch::{Disturbances, Watch, threads_named};
 
 use std::ffi::CString;
 

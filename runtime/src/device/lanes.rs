@@ -104,6 +104,11 @@ impl Lanes {
         &mut self.memory
     }
 
+    /// The device's number at its driver.
+    pub fn ordinal(&self) -> usize {
+        self.context.ordinal() as usize
+    }
+
     /// Whether anything is in flight.
     pub fn is_busy(&self) -> bool {
         !self.refused.is_empty()

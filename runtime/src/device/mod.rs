@@ -14,5 +14,5 @@ pub use architecture::{Architecture, PlanKey};
 pub use error::DeviceError;
 pub use held::Held;
 pub use lanes::{Done, Lanes};
-pub use measure::{Measure, MeasureError};
+pub use measure::{Measure, MeasureError, Samples};
 pub use memory::{DeviceMemory, MemoryNeeds, SlotMemory};

@@ -125,6 +125,11 @@ impl Disk {
         &self.pages
     }
 
+    /// Gives the pages back, for another disk.
+    pub fn into_pages(self) -> HostPages {
+        self.pages
+    }
+
     /// Starts a read.
     ///
     /// # Panics

@@ -94,6 +94,14 @@ impl Inventory {
         Ok(Inventory::plan(packages, slots))
     }
 
+    /// The inventory of a single package.
+    ///
+    /// # Errors
+    /// [`InventoryError`] says what is wrong with it.
+    pub fn of(package: &Path, target: Target, page_bytes: u32, slots: u16) -> Result<Inventory, InventoryError> {
+        Ok(Inventory::plan(vec![checked(package.to_path_buf(), target, page_bytes)?], slots))
+    }
+
     fn plan(packages: Vec<Package>, slots: u16) -> Inventory {
         let areas: Vec<(u32, u32)> = packages.iter().map(largest_areas).collect();
         let bounds = class_bounds(&areas);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::config::PlacementChoice;
+use super::config::{Config, PlacementChoice};
 
 /// Where roles and compute threads run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,12 @@ pub enum Layout {
 const ROLES: usize = 3;
 
 impl Placement {
+    /// Lays roles and `threads` compute threads on `cores` as `config` wants it.
+    pub fn of(config: &Config, cores: &[usize], threads: usize) -> Placement {
+        let wanted: Vec<usize> = config.worker.compute_cores.iter().map(|&core| usize::from(core)).collect();
+        Placement::choose(config.placement, cores, threads, &wanted)
+    }
+
     /// Lays roles and `threads` compute threads on `cores`. `wanted_cores` names the compute cores
     /// where the configuration does.
     ///

@@ -145,8 +145,7 @@ pub fn start(config: &Config, parts: Parts, progress: impl FnMut(&str)) -> Resul
     let mut config = config.clone();
     let cores = sys::thread::cores();
     let threads = if parts.worker { usize::from(config.worker.threads) } else { 0 };
-    let wanted: Vec<usize> = config.worker.compute_cores.iter().map(|&core| usize::from(core)).collect();
-    let placement = Placement::choose(config.placement, &cores, threads, &wanted);
+    let placement = Placement::of(&config, &cores, threads);
     let mut report = ServeReport { placement: placement.to_string(), ..ServeReport::default() };
     let mut crews = crews(&placement, parts)?;
 

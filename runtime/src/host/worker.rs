@@ -1,6 +1,7 @@
 //! The worker's role: the pure machines, the disk, the devices, and links to controller and gateways.
 
 mod links;
+mod ready;
 mod start;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use crate::wire::{Inventory, InventoryEntry, Message, PeerFault};
 use crate::worker::event::{DeviceOut, DeviceOutbox, HostOut, HostOutbox};
 use crate::worker::{DeviceCore, DeviceEvent, HostEvent, HostTier};
 
+pub(super) use ready::{Wanted, ready};
 pub use start::{StartError, WorkerReport, start};
 
 /// Events of the machines that wait for their turn: each output of one may be an event of another.

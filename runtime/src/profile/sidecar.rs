@@ -54,6 +54,9 @@ pub struct PlanSamples {
     pub batch: u8,
     /// Measured durations in nanoseconds, oldest first.
     pub durations: Vec<Nanos>,
+    /// How many of them saw a core taken from a compute thread.
+    #[serde(default)]
+    pub disturbed: u32,
 }
 
 /// One transfer of weights.
@@ -66,13 +69,23 @@ pub struct SizedSample {
     pub duration: Nanos,
 }
 
+impl SizedSample {
+    /// Samples whose `expected` and `bound` are those given, as [`PlanSamples::from_times`] has them
+    /// for a plan. They are few, so that what is measured then soon counts for more.
+    pub fn from_times(pages: u32, expected: Nanos, bound: Nanos) -> [SizedSample; 3] {
+        // Below 100 samples the bound is 1.5 times the largest.
+        let largest = Nanos(bound.0 / 3 * 2).max(expected);
+        [expected, expected, largest].map(|duration| SizedSample { pages, duration })
+    }
+}
+
 impl PlanSamples {
     /// Samples whose `expected` and p99 `bound` are those given: what a peer that knows only the two
     /// numbers says, in the form that measurements then take over from.
     pub fn from_times(shape: ShapeId, batch: BatchSize, expected: Nanos, bound: Nanos) -> PlanSamples {
         let mut durations = vec![expected; PERCENTILE_SAMPLES - 2];
         durations.extend([bound.max(expected); 2]);
-        PlanSamples { shape: shape.0, batch: batch.get(), durations }
+        PlanSamples { shape: shape.0, batch: batch.get(), durations, disturbed: 0 }
     }
 
     /// The plan's key, if the batch size is one that plans exist for.

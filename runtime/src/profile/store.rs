@@ -84,6 +84,14 @@ impl TransferTimes {
         }
     }
 
+    /// Adds what was measured before serving, and makes room for it. Allocates: off the path.
+    pub fn seed(&mut self, samples: &[SizedSample]) {
+        for &sample in samples {
+            self.prepare(sample.pages);
+            self.record(sample);
+        }
+    }
+
     /// (expected, bound) of a transfer of `pages` pages, from the nearest size that was measured;
     /// `per_page` for each while nothing was.
     pub fn of(&self, pages: u32, percentile: Percentile, per_page: Nanos) -> (Nanos, Nanos) {
@@ -175,7 +183,12 @@ mod tests {
     use crate::profile::PlanSamples;
 
     fn profile(plans: &[(u8, u64)]) -> Profile {
-        let plan = |&(batch, us): &(u8, u64)| PlanSamples { shape: 0, batch, durations: vec![Nanos::micros(us); 100] };
+        let plan = |&(batch, us): &(u8, u64)| PlanSamples {
+            shape: 0,
+            batch,
+            durations: vec![Nanos::micros(us); 100],
+            disturbed: 0,
+        };
         Profile {
             architecture: Architecture(1),
             device_kind: DeviceKind(2),
@@ -213,6 +226,14 @@ mod tests {
         times.prepare(8);
         times.record(SizedSample { pages: 8, duration: Nanos::micros(80) });
         assert_eq!(times.of(100, Percentile::P99, default), (Nanos::micros(1_000), Nanos::micros(1_500)));
+    }
+
+    #[test]
+    fn a_peers_two_numbers_of_a_transfer_are_planned_with() {
+        let mut times = TransferTimes::default();
+        times.seed(&SizedSample::from_times(4, Nanos::micros(80), Nanos::micros(150)));
+        let planned = times.of(4, Percentile::P99, Nanos::millis(4));
+        assert_eq!(planned, (Nanos::micros(80), Nanos::micros(150)));
     }
 
     #[test]

@@ -79,11 +79,6 @@ impl Core {
         for worker in &mut self.workers {
             worker.fetch_times.prepare(spec.pages);
             worker.load_times.prepare(spec.pages);
-            let samples = spec.profiles.iter().filter(|_| worker.target == spec.target);
-            for profile in samples {
-                profile.fetches.iter().for_each(|&sample| worker.fetch_times.record(sample));
-                profile.loads.iter().for_each(|&sample| worker.load_times.record(sample));
-            }
         }
         self.preload_cursor = 0;
         self.load_due = Some(now);
@@ -100,6 +95,8 @@ impl Core {
             worker.fetch_times.prepare(model.pages);
             worker.load_times.prepare(model.pages);
         }
+        worker.fetch_times.seed(&up.fetches);
+        worker.load_times.seed(&up.loads);
         for model in up.fetched.iter().filter_map(|&id| self.models.find(id)) {
             worker.host[model].weights = HostWeights::Held;
             worker.host_free = worker.host_free.saturating_sub(self.models.get(model).pages);

@@ -7,7 +7,7 @@ use crate::base::{ActionId, DeviceId, ModelId, Nanos, RequestId, ShapeId, SlotId
 use crate::order::record::End;
 use crate::order::{Action, ActionResult, Reject, Status};
 use crate::package::Target;
-use crate::profile::{Architecture, DeviceKind, Profile};
+use crate::profile::{Architecture, DeviceKind, Profile, SizedSample};
 
 /// Slots that one FREED names at most.
 pub const FREED_SLOTS: usize = 32;
@@ -81,6 +81,10 @@ pub struct WorkerUp {
     pub devices: Vec<DeviceUp>,
     /// Models whose weights are in its host pages.
     pub fetched: Vec<ModelId>,
+    /// What its disk was measured to take.
+    pub fetches: Vec<SizedSample>,
+    /// What copying weights to its devices was measured to take.
+    pub loads: Vec<SizedSample>,
 }
 
 /// What the scheduler must know of one shape variant of a model.
@@ -105,8 +109,8 @@ pub struct ModelSpec {
     pub pages: u32,
     /// Its shape variants, by [`ShapeId`].
     pub shapes: ArrayVec<ShapeSpec, MAX_SHAPES>,
-    /// Measured durations, one for each kind of device that may run it. A plan that no profile
-    /// measured is never ordered.
+    /// Measured durations of its plans, one profile for each kind of device that may run it. A plan
+    /// that no profile measured is never ordered. What transfers take is a worker's: [`WorkerUp`].
     pub profiles: Vec<Profile>,
 }
 

@@ -4,7 +4,12 @@ use crate::profile::{Architecture, DeviceKind, Percentile, PlanSamples, Profile}
 
 fn store(plans: &[(u8, u64)]) -> (ProfileStore, Entry) {
     let mut store = ProfileStore::new(Percentile::P99);
-    let plan = |&(batch, ms): &(u8, u64)| PlanSamples { shape: 0, batch, durations: vec![Nanos::millis(ms); 100] };
+    let plan = |&(batch, ms): &(u8, u64)| PlanSamples {
+        shape: 0,
+        batch,
+        durations: vec![Nanos::millis(ms); 100],
+        disturbed: 0,
+    };
     store.seed(&Profile {
         architecture: Architecture(0),
         device_kind: DeviceKind(0),

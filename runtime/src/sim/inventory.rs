@@ -123,6 +123,7 @@ fn profile(config: &SimConfig, model: &ModelConfig) -> Profile {
         shape: SHAPE.0,
         batch: batch.get(),
         durations: (0..SAMPLES).map(|_| device.exec(ArchitectureId(model.architecture), batch)).collect(),
+        disturbed: 0,
     });
     let plans = plans.collect();
     let sized = |duration| SizedSample { pages: model.pages, duration };

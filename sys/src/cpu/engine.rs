@@ -207,7 +207,8 @@ pub(super) fn start(
     for compute in 0..config.compute_threads {
         let core = config.compute_cores.get(index * config.compute_threads + compute).copied();
         let duty = if compute == 0 { Duty::Lead } else { Duty::Member(compute) };
-        threads.push(spawn(device, format!("cpu{index}-comp{compute}"), core, duty, config)?);
+        let name = format!("{}{compute}", compute_thread_prefix(index));
+        threads.push(spawn(device, name, core, duty, config)?);
     }
     if let CopyEngines::Threads { copy_in_core, copy_out_core } = config.copy_engines {
         let (inwards, outwards) = (Duty::Copy(Engine::CopyIn), Duty::Copy(Engine::CopyOut));
@@ -215,6 +216,12 @@ pub(super) fn start(
         threads.push(spawn(device, format!("cpu{index}-copy-out"), copy_out_core, outwards, config)?);
     }
     Ok(())
+}
+
+/// How the names of the compute threads of device `index` begin.
+#[must_use]
+pub fn compute_thread_prefix(index: usize) -> String {
+    format!("cpu{index}-comp")
 }
 
 fn spawn(

@@ -14,7 +14,9 @@ use crate::profile::{Architecture, DeviceKind, PlanSamples, Profile, SizedSample
 use crate::scheduler::{DeviceUp, Event, ModelSpec, ShapeSpec, SlotClass, WorkerUp};
 use crate::wire::handshake::{VERSION, WorkerOffer};
 use crate::wire::message::SyncAnswer;
-use crate::wire::{Catalog, Hello, Inventory, InventoryEntry, Kind, Message, PeerFault, PeerRole, Sync, Welcome};
+use crate::wire::{
+    Catalog, Hello, Inventory, InventoryEntry, Kind, Message, PeerFault, PeerRole, PlanTimes, Sync, Welcome,
+};
 
 /// Exchanges before a clock is believed.
 const FIRST_EXCHANGES: u32 = 8;
@@ -337,7 +339,15 @@ fn worker_up(peer: &WorkerPeer, now: Nanos) -> WorkerUp {
         clock_error: peer.clock.error(now),
         devices: devices.collect(),
         fetched: peer.entries.iter().filter(|entry| entry.fetched).map(|entry| entry.model.model).collect(),
+        fetches: peer.entries.iter().flat_map(|entry| transfers(entry.pages, entry.fetch)).collect(),
+        loads: peer.entries.iter().flat_map(|entry| transfers(entry.pages, entry.load)).collect(),
     }
+}
+
+/// A transfer as samples; none where the worker has not measured it.
+fn transfers(pages: u32, times: PlanTimes) -> impl Iterator<Item = SizedSample> {
+    let samples = SizedSample::from_times(pages, times.expected, times.bound);
+    samples.into_iter().filter(move |_| times.expected > Nanos::ZERO)
 }
 
 fn model_spec(entry: &InventoryEntry, offer: &WorkerOffer) -> ModelSpec {
@@ -355,14 +365,13 @@ fn model_spec(entry: &InventoryEntry, offer: &WorkerOffer) -> ModelSpec {
             plans.push(PlanSamples::from_times(shape, batch, times.expected, times.bound));
         }
     }
-    let sample = |duration: Nanos| vec![SizedSample { pages: entry.pages, duration }];
     let architecture = Architecture(entry.architecture);
     let profile = Profile {
         architecture,
         device_kind: DeviceKind::named(&offer.device_kind),
         plans,
-        loads: sample(entry.load.expected),
-        fetches: sample(entry.fetch.expected),
+        loads: Vec::new(),
+        fetches: Vec::new(),
     };
     ModelSpec {
         model: entry.model.model,

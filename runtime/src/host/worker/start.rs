@@ -4,36 +4,29 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use arrayvec::ArrayVec;
-use kernels::image::{InstructionSet, Unavailable};
-use sys::cpu::{CopyEngines, CpuConfig};
-use sys::cuda::{Driver, DriverError, Module, OpenError};
+use kernels::image::Unavailable;
+use sys::cuda::{DriverError, OpenError};
 use sys::memory::{LockState, MemoryError};
 use sys::uring::Caching;
 use thiserror::Error;
 
+use super::ready::{Ready, Wanted, ready};
 use super::{Device, Enlistment, InventoryEntry, WORK, Work, Worker, WorkerOffer};
 use crate::base::limits::{BATCH_SIZES, CPU_PAGE_BYTES, LANE_CREDITS, MAX_SHAPES};
 use crate::base::{DeviceId, Nanos};
-use crate::device::{Architecture, DeviceError, DeviceMemory, Lanes, MemoryNeeds};
+use crate::device::DeviceError;
 use crate::disk::{Disk, DiskError, HostPages, PagesError};
 use crate::host::config::WorkerConfig;
 use crate::host::inventory::{Inventory, InventoryError};
 use crate::host::placement::Placement;
-use crate::host::profiles::{ProfileError, Profiler, short};
+use crate::host::profiles::{ProfileError, Profiled, short};
 use crate::host::role::Station;
 use crate::net::{NetError, Owner};
-use crate::package::{Package, Target};
-use crate::profile::{DeviceKind, Percentile, Profile, ProfileStore};
+use crate::package::Target;
+use crate::profile::{DeviceKind, Percentile, Profile, SizedSample, TransferTimes};
 use crate::wire::handshake::SlotOffer;
 use crate::wire::{DeviceOffer, ModelEntry, Name, PlanTimes};
 use crate::worker::{DeviceConfig, DeviceCore, HostConfig, HostEvent, HostTier};
-
-/// Commands that each stream of the cpu driver can hold.
-const STREAM_COMMANDS: usize = 2048;
-/// Idle compute engines spin this long before they sleep.
-const ENGINE_SPIN_NS: u64 = 200_000;
-/// What a FETCH of one page takes, until one was measured: 512 MiB a second.
-const FETCH_PER_PAGE: Nanos = Nanos::millis(4);
 
 /// Why a worker can't start.
 #[derive(Debug, Error)]
@@ -112,6 +105,11 @@ pub struct WorkerReport {
     pub unlocked: Option<String>,
     /// Packages that are read through the page cache, and why.
     pub buffered: Vec<String>,
+    /// Models whose profile was measured while something else took the compute core: name, such
+    /// samples, all samples.
+    pub disturbed: Vec<(String, usize, usize)>,
+    /// Models whose FETCH could not be measured, and why.
+    pub unread: Vec<(String, String)>,
 }
 
 /// A worker that is ready to run on its station.
@@ -136,33 +134,13 @@ pub fn start(
     owner: Owner,
     mut progress: impl FnMut(&str),
 ) -> Result<StartedWorker, StartError> {
-    let folder = config.models.as_ref().ok_or(StartError::NoModels)?;
-    let page_bytes = u32::try_from(CPU_PAGE_BYTES).unwrap_or(u32::MAX);
-    let inventory = Inventory::open(folder, Target::CpuF32, page_bytes, config.slots)?;
-    fits(&inventory, config)?;
-    let set = instruction_set(config)?;
-    let driver = Driver::cpu(&cpu_config(config, placement, &inventory, set)?)?;
-    let context = driver.context(0)?;
-    let wakes = context.set_completion_doorbell(station.bell.clone());
-    assert!(wakes, "the cpu driver rings a doorbell, and this context has none yet");
-
-    let memory = DeviceMemory::take(&context, &needs(&inventory, config))?;
-    let image = kernels::image::image(set).map_err(StartError::Unavailable)?;
-    let module =
-        Module::load(&context, image).map_err(|source| DeviceError::Module { device: context.ordinal(), source })?;
-    let built = inventory
-        .architectures
-        .iter()
-        .map(|&place| Architecture::build(&context, &module, &memory, &inventory.packages[place]));
-    let architectures = built.collect::<Result<Vec<_>, _>>()?;
-    let mut lanes = Lanes::new(&context, memory)?;
-
-    let kind = device_kind(set, config.threads);
-    let profiles_folder = config.profiles.clone().unwrap_or_else(|| folder.join("profiles"));
-    let profiler = Profiler { inventory: &inventory, folder: Some(&profiles_folder), kind, renew: false };
-    let profiles = profiler.profiles(&mut lanes, &architectures, |package| progress(&package.name))?;
-
-    let (disk, unlocked, buffered) = open_disk(config, &inventory, station)?;
+    let Ready { inventory, set, kind, lanes, architectures, profiles, pages } =
+        ready(config, placement, Some(&station.bell), &Wanted::default(), |step| {
+            if step.plan.is_none() {
+                progress(step.package);
+            }
+        })?;
+    let (disk, unlocked, buffered) = open_disk(pages, &inventory, station)?;
     let listener = station.io.net.listen(&mut station.io.ring, config.listen, owner)?;
     let address = station.io.net.address(listener);
     let offer = offer(&inventory, config, kind, address.port());
@@ -172,10 +150,13 @@ pub fn start(
         instructions: set.name(),
         unlocked,
         buffered,
+        disturbed: profiles.iter().filter_map(|profiled| disturbed(&inventory, profiled)).collect(),
+        unread: profiles.iter().filter_map(|profiled| unread(&inventory, profiled)).collect(),
     };
     let device = Device { core: DeviceCore::new(device_config(&inventory, config)), lanes, architectures };
     let mut work = VecDeque::with_capacity(WORK);
     work.extend(inventory.infos.iter().map(|info| Work::Host(HostEvent::AddModel(*info))));
+    let page_bytes = u32::try_from(CPU_PAGE_BYTES).unwrap_or(u32::MAX);
     let mut host = HostConfig::single(config.host_pages, page_bytes, inventory.classes);
     host.models = inventory.infos.len().max(1);
     let worker = Worker {
@@ -197,11 +178,10 @@ pub fn start(
 
 /// The disk, why its pages are not locked, and which packages it reads through the page cache.
 fn open_disk(
-    config: &WorkerConfig,
+    pages: HostPages,
     inventory: &Inventory,
     station: &mut Station,
 ) -> Result<(Disk, Option<String>, Vec<String>), StartError> {
-    let pages = HostPages::take(config.host_pages as usize, CPU_PAGE_BYTES)?;
     let unlocked = match pages.lock_state() {
         LockState::Locked => None,
         other => Some(format!("{other:?}")),
@@ -214,75 +194,6 @@ fn open_disk(
         }
     }
     Ok((disk, unlocked, buffered))
-}
-
-fn fits(inventory: &Inventory, config: &WorkerConfig) -> Result<(), StartError> {
-    let have = config.device_pages.min(config.host_pages);
-    let too_large = inventory.packages.iter().zip(&inventory.infos).find(|(_, info)| info.pages > have);
-    match too_large {
-        None => Ok(()),
-        Some((package, info)) => Err(StartError::TooLarge { path: package.path.clone(), pages: info.pages, have }),
-    }
-}
-
-fn instruction_set(config: &WorkerConfig) -> Result<InstructionSet, StartError> {
-    match &config.instructions {
-        None => Ok(InstructionSet::best()),
-        Some(name) => InstructionSet::from_name(name).ok_or(StartError::Instructions { name: name.clone() }),
-    }
-}
-
-fn cpu_config(
-    config: &WorkerConfig,
-    placement: &Placement,
-    inventory: &Inventory,
-    set: InstructionSet,
-) -> Result<CpuConfig, StartError> {
-    let scratch = kernels::image::image(set).map_err(StartError::Unavailable)?.scratch_bytes();
-    Ok(CpuConfig {
-        devices: 1,
-        compute_threads: usize::from(config.threads),
-        compute_cores: placement.compute_cores.clone(),
-        // The worker's own thread copies, a bounded number of bytes a turn: no thread beside the
-        // compute threads takes a core from anyone.
-        copy_engines: CopyEngines::Polled,
-        spin_ns: ENGINE_SPIN_NS,
-        device_memory_bytes: device_bytes(&needs(inventory, config)),
-        scratch_bytes: scratch.max(4096),
-        stream_commands: STREAM_COMMANDS,
-    })
-}
-
-fn device_bytes(needs: &MemoryNeeds) -> usize {
-    let slots: usize = needs
-        .slots
-        .iter()
-        .map(|class| usize::from(class.count) * (class.input_bytes as usize + class.output_bytes as usize + 1024))
-        .sum();
-    let nulls: usize =
-        needs.slots.iter().map(|class| class.input_bytes as usize + 16 * class.output_bytes as usize).sum();
-    let tables: usize = needs.table_entries.iter().map(|entries| entries * 8 + 4096).sum();
-    needs.pages * needs.page_bytes + needs.workspace_bytes + slots + nulls + tables + (8 << 20)
-}
-
-fn needs(inventory: &Inventory, config: &WorkerConfig) -> MemoryNeeds {
-    MemoryNeeds {
-        pages: config.device_pages as usize,
-        page_bytes: CPU_PAGE_BYTES,
-        table_entries: inventory.packages.iter().map(|package| package.pages.len()).collect(),
-        slots: inventory.classes,
-        workspace_bytes: inventory.packages.iter().map(Package::workspace_bytes).max().unwrap_or(0) as usize,
-    }
-}
-
-/// What profiles are kept under: the processor, the instruction set and the threads.
-fn device_kind(set: InstructionSet, threads: u16) -> DeviceKind {
-    let processor = sys::probe::Machine::probe().processor;
-    let text = format!("{processor}/{}/{threads}", set.name());
-    let digest = blake3::hash(text.as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest.as_bytes()[..8]);
-    DeviceKind(u64::from_le_bytes(first))
 }
 
 fn device_config(inventory: &Inventory, config: &WorkerConfig) -> DeviceConfig {
@@ -317,9 +228,7 @@ fn offer(inventory: &Inventory, config: &WorkerConfig, kind: DeviceKind, port: u
     }
 }
 
-fn entries(inventory: &Inventory, profiles: &[Profile]) -> Result<Vec<InventoryEntry>, StartError> {
-    let mut store = ProfileStore::new(Percentile::P99);
-    profiles.iter().for_each(|profile| store.seed(profile));
+fn entries(inventory: &Inventory, profiles: &[Profiled]) -> Result<Vec<InventoryEntry>, StartError> {
     inventory
         .packages
         .iter()
@@ -330,7 +239,7 @@ fn entries(inventory: &Inventory, profiles: &[Profile]) -> Result<Vec<InventoryE
                 bytes: package.name.len(),
                 limit: crate::base::limits::MAX_NAME_BYTES,
             })?;
-            let profile = &profiles[usize::from(info.architecture.0)];
+            let profile = &profiles[usize::from(info.architecture.0)].profile;
             Ok(InventoryEntry {
                 model: ModelEntry {
                     model: info.id,
@@ -347,11 +256,8 @@ fn entries(inventory: &Inventory, profiles: &[Profile]) -> Result<Vec<InventoryE
                 loaded: 0,
                 plans: info.plans.to_bits(),
                 exec: exec_times(profile),
-                load: load_times(profile, info.pages),
-                fetch: PlanTimes {
-                    expected: Nanos(FETCH_PER_PAGE.0 * u64::from(info.pages)),
-                    bound: Nanos(2 * FETCH_PER_PAGE.0 * u64::from(info.pages)),
-                },
+                load: transfer_times(&profile.loads, info.pages),
+                fetch: transfer_times(&profile.fetches, info.pages),
             })
         })
         .collect()
@@ -372,8 +278,22 @@ fn exec_times(profile: &Profile) -> [[PlanTimes; BATCH_SIZES.len()]; MAX_SHAPES]
     times
 }
 
-fn load_times(profile: &Profile, pages: u32) -> PlanTimes {
-    let Some(sample) = profile.loads.first() else { return PlanTimes::default() };
-    let expected = Nanos(sample.duration.0 / u64::from(sample.pages.max(1)) * u64::from(pages));
-    PlanTimes { expected, bound: expected.three_halves() }
+/// What moving `pages` pages takes by these samples; zero where there are none.
+fn transfer_times(samples: &[SizedSample], pages: u32) -> PlanTimes {
+    let mut times = TransferTimes::default();
+    times.seed(samples);
+    let (expected, bound) = times.of(pages, Percentile::P99, Nanos::ZERO);
+    PlanTimes { expected, bound }
+}
+
+fn disturbed(inventory: &Inventory, profiled: &Profiled) -> Option<(String, usize, usize)> {
+    let plans = &profiled.profile.plans;
+    let disturbed = plans.iter().map(|plan| plan.disturbed as usize).sum();
+    let all = plans.iter().map(|plan| plan.durations.len()).sum();
+    (disturbed > 0).then(|| (inventory.packages[profiled.package].name.clone(), disturbed, all))
+}
+
+fn unread(inventory: &Inventory, profiled: &Profiled) -> Option<(String, String)> {
+    let why = profiled.unread.as_ref()?;
+    Some((inventory.packages[profiled.package].name.clone(), why.to_string()))
 }

@@ -92,6 +92,7 @@ impl Physics {
             shape: 0,
             batch: size.get(),
             durations: (0..200).map(|_| self.jittered(self.duration(size.items()), random)).collect(),
+            disturbed: 0,
         };
         let profile = Profile {
             architecture: Architecture(1),
@@ -128,6 +129,8 @@ impl Physics {
             clock_error: Nanos::ZERO,
             devices: (0..self.devices).map(device).collect(),
             fetched: vec![],
+            fetches: vec![],
+            loads: vec![],
         }
     }
 }

@@ -4,7 +4,8 @@ use super::physics::Physics;
 use super::world::World;
 use crate::base::{ModelId, Nanos};
 use crate::order::{ActionKind, Reject, Status};
-use crate::scheduler::{Config, Event, Output};
+use crate::profile::SizedSample;
+use crate::scheduler::{Config, Event, Output, WorkerUp};
 
 fn words(said: &[Output]) -> Vec<&'static str> {
     let word = |output: &Output| match output {
@@ -41,6 +42,22 @@ fn a_warm_infer() {
     world.run(Nanos::seconds(2));
     assert_eq!(words(&world.said), ["PLACE", "INFER"]);
     assert_eq!((world.ends.ok, world.core_slots_out()), (1, 0));
+}
+
+#[test]
+fn a_workers_first_transfers_are_expected_to_take_what_it_measured() {
+    let physics = Physics { pages_per_model: 3, ..Physics::default() };
+    let mut world = World::new(physics.clone(), Config::default(), 1).keep();
+    let sample = |duration| vec![SizedSample { pages: 3, duration }];
+    let (fetches, loads) = (sample(Nanos::millis(60)), sample(Nanos::millis(9)));
+    world.worker_up_as(WorkerUp { fetches, loads, ..physics.worker(0, 0) });
+    world.run(Nanos::seconds(1));
+    let ordered = world.said.iter().filter_map(|said| match said {
+        Output::Action { action, .. } => Some(action.expected_duration),
+        _ => None,
+    });
+    assert_eq!(words(&world.said), ["FETCH", "LOAD"]);
+    assert_eq!(ordered.collect::<Vec<_>>(), [Nanos::millis(60), Nanos::millis(9)]);
 }
 
 #[test]

@@ -124,6 +124,12 @@ impl World {
         self.deliver(Event::WorkerUp(Box::new(up)));
     }
 
+    /// A worker that has measured things.
+    pub fn worker_up_as(&mut self, up: WorkerUp) {
+        self.workers.insert(up.worker, Worker { epoch: 1, up: true, ..Worker::default() });
+        self.deliver(Event::WorkerUp(Box::new(up)));
+    }
+
     pub fn worker_lost(&mut self, id: u16) {
         let Some(worker) = self.workers.get_mut(&WorkerId(id)).filter(|worker| worker.up) else { return };
         worker.up = false;

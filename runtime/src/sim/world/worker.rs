@@ -170,6 +170,8 @@ impl Worker {
             slots: classes.clone().collect(),
             resident: self.host.inventory().map(|(info, _)| info.id).filter(|&id| core.is_resident(id)).collect(),
         };
+        let profiles = (0..config.models.len()).flat_map(|number| inventory::spec(config, number).profiles);
+        let (fetches, loads): (Vec<_>, Vec<_>) = profiles.map(|profile| (profile.fetches, profile.loads)).unzip();
         let up = WorkerUp {
             worker: self.id,
             target: TARGET,
@@ -179,6 +181,8 @@ impl Worker {
             clock_error: Nanos::ZERO,
             devices: self.cores.iter().enumerate().map(device).collect(),
             fetched: self.host.inventory().filter(|(_, fetched)| *fetched).map(|(info, _)| info.id).collect(),
+            fetches: fetches.concat(),
+            loads: loads.concat(),
         };
         (connection, up)
     }
