@@ -1,11 +1,13 @@
 //! The command line.
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod cmd;
 mod demo;
 mod duration;
 mod import;
 mod npy;
+mod print;
 mod solo;
 mod vision;
 
@@ -13,6 +15,8 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::print::remark;
 
 /// Serves DNN models and keeps its promises about time.
 #[derive(Parser, Debug)]
@@ -26,6 +30,7 @@ struct Arguments {
 enum Command {
     Import(cmd::import::ImportArgs),
     Run(cmd::run::RunArgs),
+    Profile(cmd::profile::ProfileArgs),
     Serve(cmd::serve::ServeArgs),
     Controller(cmd::serve::ControllerArgs),
     Gateway(cmd::serve::GatewayArgs),
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Command::Import(args) => cmd::import::run(args).map_err(Into::into),
         Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
+        Command::Profile(args) => cmd::profile::run(args).map_err(Into::into),
         Command::Serve(args) => cmd::serve::serve(args).map_err(Into::into),
         Command::Controller(args) => cmd::serve::controller(args).map_err(Into::into),
         Command::Gateway(args) => cmd::serve::gateway(args).map_err(Into::into),
@@ -56,7 +62,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("clockwork: {error}");
+            remark!("clockwork: {error}");
             ExitCode::FAILURE
         }
     }

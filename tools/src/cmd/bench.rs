@@ -11,6 +11,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::duration;
+use crate::print::{remark, say, say_part};
 
 /// Different inputs that are sent in turn.
 const INPUTS: usize = 4;
@@ -119,7 +120,7 @@ fn run_sweep(args: &SweepArgs) -> Result<(), Error> {
     };
     let mut told = |point: &Measured| {
         let Measured { repeat, share, row, reference_per_second, .. } = point;
-        eprintln!(
+        remark!(
             "repeat {}, {share:.1}x: {:.1}% in time, {:.1}/s (reference {reference_per_second:.1}/s)",
             repeat + 1,
             row.ok_share * 100.0,
@@ -148,9 +149,9 @@ fn connect(args: &CommonArgs, slo: Nanos) -> Result<(Client, Workload), LoadErro
 
 fn print(report: &impl Serialize, json: bool, table: impl FnOnce() -> String) -> Result<(), Error> {
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        say!("{}", serde_json::to_string_pretty(report)?);
     } else {
-        print!("{}", table());
+        say_part!("{}", table());
     }
     Ok(())
 }

@@ -8,6 +8,8 @@ use runtime::wire::message::Topic;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::print::{say, say_part};
+
 /// Ask a running server about itself
 #[derive(Args, Debug)]
 pub struct CtlArgs {
@@ -73,15 +75,15 @@ pub fn run(args: &CtlArgs) -> Result<(), Error> {
     let mut control = Control::connect(&args.server)?;
     let text = control.query(topic).map_err(|source| Error::Query { server: args.server.clone(), source })?;
     if args.json {
-        println!("{text}");
+        say!("{text}");
         return Ok(());
     }
     let value: Value =
         serde_json::from_str(&text).map_err(|source| Error::NotJson { server: args.server.clone(), source })?;
     // The configuration comes as the text of the file that would give it.
     match value.get("toml").and_then(Value::as_str) {
-        Some(toml) => print!("{toml}"),
-        None => print!("{}", tables(&value)),
+        Some(toml) => say_part!("{toml}"),
+        None => say_part!("{}", tables(&value)),
     }
     Ok(())
 }

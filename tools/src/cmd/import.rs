@@ -7,6 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::import::{self, Options, error::ImportError};
+use crate::print::say_part;
 
 /// Compile an ONNX model into a package
 #[derive(Args, Debug)]
@@ -52,7 +53,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
         bar.set_message(stage.to_owned());
     });
     bar.finish_and_clear();
-    print!("{}", report?);
+    say_part!("{}", report?);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::duration;
 use crate::npy::{Array, NpyError};
+use crate::print::{say, say_part};
 use crate::vision::{self, Card, Said, VisionError};
 
 /// Ask a server for one inference with a deadline
@@ -192,20 +193,20 @@ fn print(args: &InferArgs, said: Option<&Said>, timing: &Timing) -> Result<(), E
         };
         let (latency_ns, slo_ns, exec_ns) = (timing.latency().0, args.slo.0, exec.0);
         let printed = Printed { model: &args.model, latency_ns, slo_ns, exec_ns, text, classes };
-        println!("{}", serde_json::to_string(&printed)?);
+        say!("{}", serde_json::to_string(&printed)?);
         return Ok(());
     }
     match said {
         None => {}
-        Some(Said::Text(line)) => println!("{}", line.text),
+        Some(Said::Text(line)) => say!("{}", line.text),
         Some(Said::Classes(classes)) => {
             let mut table = Table::new(&["class", "share"]);
             for class in classes {
                 table.row([class.label.clone(), format!("{:.1}%", class.share * 100.0)]);
             }
-            print!("{table}");
+            say_part!("{table}");
         }
     }
-    println!("{}: answered in {} of {} (exec {exec})", args.model, timing.latency(), args.slo);
+    say!("{}: answered in {} of {} (exec {exec})", args.model, timing.latency(), args.slo);
     Ok(())
 }

@@ -11,6 +11,7 @@ use runtime::host::config::DEFAULT_GATEWAY;
 use thiserror::Error;
 
 use crate::duration;
+use crate::print::{say, say_part};
 
 /// Different inputs that a workload sends in turn.
 const INPUTS: usize = 4;
@@ -128,9 +129,9 @@ pub fn run(args: &LoadGenArgs) -> Result<(), Error> {
     let rows: Vec<Row> =
         workloads.iter().zip(&tallies).map(|(workload, tally)| Row::new(workload, args.length, tally)).collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
-        print!("{}", loadgen::table(&rows));
+        say_part!("{}", loadgen::table(&rows));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod import;
 pub mod infer;
 pub mod load_gen;
+pub mod profile;
 pub mod run;
 pub mod serve;
 pub mod sim;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::npy::{Array, NpyError};
+use crate::print::say;
 use crate::solo::{Solo, SoloError};
 
 /// Runs a package once or many times, without a server
@@ -226,12 +227,12 @@ fn timing(package: &Package, args: &RunArgs, shape: ShapeId, mut times: Vec<u64>
 
 fn print(timing: &Timing, json: bool) {
     if json {
-        println!("{}", serde_json::to_string(timing).unwrap_or_default());
+        say!("{}", serde_json::to_string(timing).unwrap_or_default());
         return;
     }
     let Timing { model, id, shape, batch, threads, runs, .. } = timing;
-    println!("{model} (model {id}), shape {shape}, batch {batch}, {threads} compute thread(s), {runs} run(s)");
+    say!("{model} (model {id}), shape {shape}, batch {batch}, {threads} compute thread(s), {runs} run(s)");
     for (name, time) in [("median", timing.median_ns), ("p99", timing.p99_ns), ("max", timing.max_ns)] {
-        println!("  {name:<6}  {:>10}", runtime::base::Nanos(time).to_string());
+        say!("  {name:<6}  {:>10}", runtime::base::Nanos(time).to_string());
     }
 }

@@ -8,6 +8,8 @@ use runtime::host::config::PlacementChoice;
 use runtime::host::{self, Config, ConfigError, Parts, ServeError, ServeReport};
 use thiserror::Error;
 
+use crate::print::tell;
+
 /// Serve models: gateway, controller and worker in one process.
 #[derive(Args, Debug)]
 pub struct ServeArgs {
@@ -60,7 +62,7 @@ pub struct WorkerArgs {
 }
 
 #[derive(Args, Debug)]
-struct CommonArgs {
+pub(super) struct CommonArgs {
     /// Configuration file (TOML); flags override its keys.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -86,7 +88,7 @@ struct GatewayFlags {
 }
 
 #[derive(Args, Debug)]
-struct WorkerFlags {
+pub(super) struct WorkerFlags {
     /// Folder with packages (`.cwk`).
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -138,7 +140,8 @@ fn set<T>(key: &mut T, flag: Option<T>) {
 }
 
 impl CommonArgs {
-    fn config(self) -> Result<Config, ConfigError> {
+    /// The configuration file with these flags.
+    pub(super) fn config(self) -> Result<Config, ConfigError> {
         let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
         let placement = self.placement.map(|flag| match flag {
             PlacementFlag::Auto => PlacementChoice::Auto,
@@ -160,7 +163,8 @@ impl GatewayFlags {
 }
 
 impl WorkerFlags {
-    fn apply(self, config: &mut Config) {
+    /// Sets what the flags say.
+    pub(super) fn apply(self, config: &mut Config) {
         let worker = &mut config.worker;
         worker.models = self.models.or(worker.models.take());
         worker.profiles = self.profiles.or(worker.profiles.take());
@@ -219,30 +223,39 @@ pub fn worker(args: WorkerArgs) -> Result<(), ServerError> {
 }
 
 fn run(config: &Config, parts: Parts) -> Result<(), ServerError> {
-    println!("{}", config.to_toml());
-    let server = host::start(config, parts, |model| println!("measuring {model}"))?;
+    tell!("{}", config.to_toml());
+    let server = host::start(config, parts, |model| tell!("measuring {model}"))?;
     print_report(&server.report);
     Ok(server.wait()?)
 }
 
 /// What a newcomer wants to know, and what a script waits for: the last line says that all is ready.
 fn print_report(report: &ServeReport) {
-    println!("placement   {}", report.placement);
+    tell!("placement   {}", report.placement);
     if let Some(worker) = &report.models {
-        println!("kernels     {}", worker.instructions);
+        tell!("kernels     {}", worker.instructions);
         for (name, pages) in &worker.models {
-            println!("model       {name:<24} {pages:>5} pages");
+            tell!("model       {name:<24} {pages:>5} pages");
         }
         if let Some(reason) = &worker.unlocked {
-            println!("not locked  host pages may be swapped out: {reason}; raise the memlock limit");
+            tell!("not locked  host pages may be swapped out: {reason}; raise the memlock limit");
         }
         if !worker.buffered.is_empty() {
-            println!("buffered    {} read through the page cache: no O_DIRECT here", worker.buffered.join(", "));
+            tell!("buffered    {} read through the page cache: no O_DIRECT here", worker.buffered.join(", "));
+        }
+        for (name, disturbed, samples) in &worker.disturbed {
+            tell!(
+                "disturbed   {name}: something else took the compute core during {disturbed} of {samples} samples of \
+                 its profile; `clockwork profile` measures it again when the machine is quiet"
+            );
+        }
+        for (name, why) in &worker.unread {
+            tell!("not fetched {name}: {why}");
         }
     }
     let addresses = [("controller", report.controller), ("worker", report.worker), ("gateway", report.gateway)];
     for (role, address) in addresses.iter().filter_map(|(role, address)| address.map(|address| (role, address))) {
-        println!("{role:<11} {address}");
+        tell!("{role:<11} {address}");
     }
-    println!("ready");
+    tell!("ready");
 }

@@ -9,6 +9,8 @@ use runtime::sim::workload::zipf;
 use runtime::sim::{Broken, Load, LossConfig, ModelConfig, Pace, Report, SimConfig, SimError, World};
 use thiserror::Error;
 
+use crate::print::{say, say_part};
+
 /// How requests are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Spacing {
@@ -116,9 +118,9 @@ pub enum SimCommandError {
 pub fn run(args: &SimArgs) -> Result<(), SimCommandError> {
     let report = simulate(config(args)?)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say!("{}", serde_json::to_string(&report)?);
     } else {
-        print!("{}", report.table());
+        say_part!("{}", report.table());
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::error::DemoError;
 use super::inputs::{self, Input, Truth};
 use super::models::{CLASSIFIER, DemoModel, READER};
 use super::{Places, model};
+use crate::print::{say, say_part};
 use crate::vision::{self, Card, Said};
 
 /// Deadline of each request: the first of each model waits for its weights, and an unoptimised build
@@ -37,7 +38,7 @@ pub fn show(client: &mut Client, places: &Places) -> Result<Vec<Answered>, DemoE
     let inputs = inputs::read(&places.assets)?;
     let is_line = |input: &&Input| matches!(input.truth, Truth::Line(_));
     let (lines, pictures): (Vec<&Input>, Vec<&Input>) = inputs.iter().partition(is_line);
-    println!("\nTrained models, asked over the network with deadlines\n");
+    say!("\nTrained models, asked over the network with deadlines\n");
     let mut table = Table::new(&["", "input", "shows", "answer", "sure", "latency", "exec"]);
     let mut wrong = 0;
     let mut answered = Vec::new();
@@ -46,11 +47,11 @@ pub fn show(client: &mut Client, places: &Places) -> Result<Vec<Answered>, DemoE
         wrong += failures;
         answered.extend(one);
     }
-    print!("{table}");
+    say_part!("{table}");
     if wrong > 0 {
         return Err(DemoError::Wrong { wrong, all: inputs.len() });
     }
-    println!("\nall {} right", inputs.len());
+    say!("\nall {} right", inputs.len());
     Ok(answered)
 }
 

@@ -15,6 +15,7 @@ use super::answers::Answered;
 use super::error::DemoError;
 use super::models::EXTRA;
 use super::{Address, model};
+use crate::print::{say, say_part};
 
 /// Requests that show how long the model without pictures takes.
 const TRIALS: usize = 5;
@@ -32,7 +33,7 @@ pub fn show(mut client: Client, address: Address, answered: &[Answered], length:
     let mut models = answered.to_vec();
     models.push(extra(&mut client)?);
     for (share, said) in LOADS {
-        println!("\nOpen-loop Poisson load for {length}: {said}\n");
+        say!("\nOpen-loop Poisson load for {length}: {said}\n");
         let workloads = workloads(&models, share);
         let mut predicted = Predicted::new(workloads.len());
         let spec = Run { length, seed: 7, requests: None };
@@ -40,13 +41,14 @@ pub fn show(mut client: Client, address: Address, answered: &[Answered], length:
         client = back;
         let of = |(workload, tally)| Row::new(workload, length, tally);
         let rows: Vec<Row> = workloads.iter().zip(&tallies).map(of).collect();
-        println!("{}", brief(&rows));
-        print!("{}", predicted.table(&workloads));
+        say!("{}", brief(&rows));
+        say_part!("{}", predicted.table(&workloads));
     }
     let predictions = predictions(address)?;
-    println!(
+    say!(
         "\nThe controller's own predictions, median error: start of an exec {}, its duration {}",
-        predictions.start_error_ns, predictions.duration_error_ns
+        predictions.start_error_ns,
+        predictions.duration_error_ns
     );
     Ok(())
 }

@@ -18,6 +18,8 @@ use runtime::client::{Client, LookupError, now};
 use runtime::host::{self, Config, Parts, Server};
 use runtime::wire::ModelEntry;
 
+use crate::print::say;
+
 /// How long a started server may take to list its models.
 const PATIENCE: Nanos = Nanos::seconds(20);
 /// How often it is asked meanwhile.
@@ -78,8 +80,8 @@ fn serve(packages: &Path) -> Result<Server, DemoError> {
     config.gateway.requests = PLACES;
     config.worker.slots = SLOTS;
     config.worker.models = Some(packages.to_owned());
-    let server = host::start(&config, Parts::ALL, |step| println!("  {step}"))?;
-    println!("{}", server.report.placement.trim_end());
+    let server = host::start(&config, Parts::ALL, |step| say!("  {step}"))?;
+    say!("{}", server.report.placement.trim_end());
     Ok(server)
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::Places;
 use super::error::DemoError;
 use crate::import::{self, Options};
+use crate::print::{say, say_part};
 
 /// A model of the demo.
 #[derive(Clone, Copy, Debug)]
@@ -75,11 +76,11 @@ pub fn packages(places: &Places) -> Result<PathBuf, DemoError> {
         if package.exists() {
             continue;
         }
-        print!("importing {} ... ", model.name);
+        say_part!("importing {} ... ", model.name);
         std::io::stdout().flush().map_err(|source| file(Path::new("stdout"), "write", source))?;
         let begin = Instant::now();
         import(model, &places.assets, &package)?;
-        println!("{:.1} s", begin.elapsed().as_secs_f64());
+        say!("{:.1} s", begin.elapsed().as_secs_f64());
     }
     Ok(folder)
 }

@@ -77,6 +77,11 @@ impl House {
         Program::start(self.folder.path(), arguments)
     }
 
+    /// Starts the binary with an output that nobody reads.
+    pub fn start_unread(&self, arguments: &[&str]) -> Program {
+        Program::start_unread(self.folder.path(), arguments)
+    }
+
     /// The arguments of a `serve` over the models, on free ports.
     pub fn serve_arguments(&self, gateway: &str) -> Vec<String> {
         let [models, profiles] = ["models", "profiles"].map(|name| text(&self.path(name)).to_owned());

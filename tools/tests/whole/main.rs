@@ -9,6 +9,8 @@ mod model;
 #[allow(dead_code, reason = "the tests write the simplest of models")]
 #[path = "../../src/import/onnx.rs"]
 mod onnx;
+mod pipes;
+mod profiles;
 mod program;
 mod raw;
 mod stalled;

@@ -1,11 +1,11 @@
 //! Runs of the binary: their lines as they come, their end, and what they said last.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, pipe};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up: far more than any machine needs.
@@ -33,23 +33,36 @@ pub struct Done {
 impl Program {
     /// Starts `clockwork` with `arguments`; files that it needs for itself go into `folder`.
     pub fn start(folder: &Path, arguments: &[&str]) -> Program {
-        let errors = folder.join(format!("errors-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_clockwork"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&errors).expect("a temporary file can be made"))
-            .spawn()
-            .expect("the binary starts");
-        let out = child.stdout.take().expect("its output is piped");
-        let (sender, lines) = channel();
+        let (out, own) = pipe().expect("a pipe can be made");
+        let (program, sender) = Program::start_into(folder, arguments, own.into());
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
                 // Nobody listens any more once the test has what it wants.
                 let _ = sender.send(line);
             }
         });
-        Program { command: arguments.join(" "), child, lines, said: String::new(), errors }
+        program
+    }
+
+    /// Starts it with an output that nobody reads.
+    pub fn start_unread(folder: &Path, arguments: &[&str]) -> Program {
+        let (out, own) = pipe().expect("a pipe can be made");
+        drop(out);
+        Program::start_into(folder, arguments, own.into()).0
+    }
+
+    /// Starts it with this output; whoever reads that sends the lines.
+    fn start_into(folder: &Path, arguments: &[&str], out: Stdio) -> (Program, Sender<String>) {
+        let errors = folder.join(format!("errors-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
+        let child = Command::new(env!("CARGO_BIN_EXE_clockwork"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(File::create(&errors).expect("a temporary file can be made"))
+            .spawn()
+            .expect("the binary starts");
+        let (sender, lines) = channel();
+        (Program { command: arguments.join(" "), child, lines, said: String::new(), errors }, sender)
     }
 
     /// Reads lines until one is `wanted`.
@@ -74,6 +87,11 @@ impl Program {
         let line =
             self.said.lines().rev().find_map(|line| line.strip_prefix(word).filter(|rest| rest.starts_with(' ')));
         line.unwrap_or_else(|| panic!("no line `{word}` in {}", self.said)).trim().to_owned()
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     /// Waits for the end.
