@@ -55,8 +55,8 @@ pub const MAX_LAUNCHES: usize = 4096;
 pub const MAX_PLANS: usize = MAX_SHAPES * BATCH_SIZES.len();
 /// Longest parameter block of a launch, in bytes.
 pub const MAX_BLOCK_BYTES: usize = 1024;
-/// Longest name of an input or output tensor, in bytes of UTF-8.
-pub const MAX_TENSOR_NAME_BYTES: usize = 256;
+/// Longest name of an input or output tensor, in bytes of UTF-8: what a package holds, the wire carries.
+pub const MAX_TENSOR_NAME_BYTES: usize = MAX_NAME_BYTES;
 /// Longest input or output area of one slot, in bytes.
 pub const MAX_AREA_BYTES: u32 = 64 << 20;
 /// Longest plans section of a package, in bytes.

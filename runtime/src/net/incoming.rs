@@ -17,7 +17,17 @@ enum Payload {
     /// Into a lease; `None` while the receive has it.
     Into { lease: Option<HostLease>, received: usize, bytes: usize },
     /// Nowhere.
-    Drained { left: usize },
+    Drained { left: usize, bytes: usize },
+}
+
+/// What a peer has begun to send and not ended, other than a payload that has a place: that has a
+/// deadline of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// A frame.
+    Frame,
+    /// A payload of that many bytes that nobody wants.
+    Drained(usize),
 }
 
 /// What a step over the received bytes gave.
@@ -45,15 +55,31 @@ pub(super) struct Incoming {
     end: usize,
     payload: Option<Payload>,
     under_way: bool,
+    /// Frames and payloads that have come whole.
+    whole: u64,
 }
 
 impl Incoming {
     pub(super) fn new(buffer: HostLease) -> Incoming {
-        Incoming { buffer: Some(buffer), start: 0, end: 0, payload: None, under_way: false }
+        Incoming { buffer: Some(buffer), start: 0, end: 0, payload: None, under_way: false, whole: 0 }
     }
 
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way
+    }
+
+    /// How many frames and payloads have come whole.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// What has begun and not ended.
+    pub(super) fn unfinished(&self) -> Option<Unfinished> {
+        match self.payload {
+            Some(Payload::Drained { bytes, .. }) => Some(Unfinished::Drained(bytes)),
+            None if self.end > self.start => Some(Unfinished::Frame),
+            _ => None,
+        }
     }
 
     /// Says where the announced payload goes.
@@ -76,7 +102,7 @@ impl Incoming {
         let Some(Payload::Announced { bytes }) = self.payload else {
             panic!("no payload waits for a place");
         };
-        self.payload = Some(Payload::Drained { left: bytes });
+        self.payload = Some(Payload::Drained { left: bytes, bytes });
     }
 
     /// Goes one step on in what has been received.
@@ -90,7 +116,7 @@ impl Incoming {
                 self.payload = Some(announced);
                 Step::Paused
             }
-            Some(Payload::Drained { left }) => self.step_drain(left, socket),
+            Some(Payload::Drained { left, bytes }) => self.step_drain(left, bytes, socket),
             Some(Payload::Into { lease: Some(lease), received, bytes }) => {
                 self.step_into(lease, received, bytes, socket)
             }
@@ -105,6 +131,7 @@ impl Incoming {
             Ok(None) => self.receive(socket),
             Ok(Some(frame)) => {
                 self.start += frame.bytes;
+                self.whole += 1;
                 if frame.payload > 0 {
                     self.payload = Some(Payload::Announced { bytes: frame.payload as usize });
                 }
@@ -113,13 +140,14 @@ impl Incoming {
         }
     }
 
-    fn step_drain(&mut self, left: usize, socket: &Socket) -> Step {
+    fn step_drain(&mut self, left: usize, bytes: usize, socket: &Socket) -> Step {
         let here = left.min(self.end - self.start);
         self.start += here;
         if here == left {
+            self.whole += 1;
             return self.step_frame(socket);
         }
-        self.payload = Some(Payload::Drained { left: left - here });
+        self.payload = Some(Payload::Drained { left: left - here, bytes });
         self.receive(socket)
     }
 
@@ -129,6 +157,7 @@ impl Incoming {
         self.start += here;
         let received = received + here;
         if received == bytes {
+            self.whole += 1;
             return Step::Whole(lease);
         }
         // The rest comes straight into its place.

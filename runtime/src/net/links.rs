@@ -7,7 +7,7 @@ use sys::memory::HostLease;
 use sys::uring::{Completion, Op, Ring, Socket};
 
 use super::error::{CloseReason, NetError, SendCause, SendError};
-use super::incoming::{BUFFER_BYTES, Incoming, Step};
+use super::incoming::{BUFFER_BYTES, Incoming, Step, Unfinished};
 use super::link::{LinkId, ListenerId, NetEvent, Owner, PayloadOut};
 use super::outgoing::{BLOCK_BYTES, BLOCKS, Gone, Outgoing};
 use crate::base::Nanos;
@@ -15,8 +15,11 @@ use crate::wire::{Message, PeerFault};
 
 /// The highest byte of the user data of every operation of the network.
 const DOMAIN: u64 = 1;
-/// How long a peer may take to accept what was sent to it.
+/// How long a peer may take to accept what was sent to it, to end a frame that it has begun, and to
+/// say something at all once it has connected.
 const PATIENCE: Nanos = Nanos::seconds(2);
+/// What a peer must send of a payload that nobody wants, beyond [`PATIENCE`].
+const LEAST_BYTES_PER_SECOND: u64 = 1 << 20;
 /// Most of the events that one step of a link can add, for the capacity of the queue.
 const EVENTS: usize = 4096;
 
@@ -48,6 +51,10 @@ struct Link {
     connecting: bool,
     /// When the send under way began.
     sending_since: Nanos,
+    /// Since when the peer owes bytes, and how many frames and payloads had come whole then.
+    owing_since: Option<(Nanos, u64)>,
+    /// It connected to us, so it speaks first.
+    accepted: bool,
     ending: Option<CloseReason>,
     /// The peer is being told this; the link ends when all that is queued has been sent.
     last_words: Option<PeerFault>,
@@ -90,6 +97,40 @@ fn parts(user: u64) -> (Which, LinkId) {
         _ => Which::Accept,
     };
     (which, LinkId { index: (user >> 32) as u16, generation: user as u32 })
+}
+
+impl Link {
+    /// Notes whether the peer owes bytes now, and since when.
+    fn note_owing(&mut self, now: Nanos) {
+        let whole = self.incoming.whole();
+        let owes = self.incoming.unfinished().is_some() || (self.accepted && whole == 0);
+        let same = self.owing_since.filter(|(_, then)| *then == whole);
+        self.owing_since = owes.then(|| same.unwrap_or((now, whole)));
+    }
+
+    /// Whether the peer does not take what is sent to it.
+    fn is_deaf(&self, now: Nanos) -> Option<PeerFault> {
+        let waited = now.since(self.sending_since);
+        (self.outgoing.is_under_way() && waited > PATIENCE).then(|| stalled(waited, PATIENCE))
+    }
+
+    /// Whether the peer does not end what it has begun to send. A payload that has a place is not
+    /// looked at here: its request has a deadline.
+    fn is_slow(&self, now: Nanos) -> Option<PeerFault> {
+        let (since, _) = self.owing_since?;
+        let allowed = match self.incoming.unfinished() {
+            Some(Unfinished::Drained(bytes)) => {
+                PATIENCE + Nanos((bytes as u64).saturating_mul(Nanos::seconds(1).0) / LEAST_BYTES_PER_SECOND)
+            }
+            _ => PATIENCE,
+        };
+        let waited = now.since(since);
+        (waited > allowed).then(|| stalled(waited, allowed))
+    }
+}
+
+fn stalled(waited: Nanos, limit: Nanos) -> PeerFault {
+    PeerFault::Stalled { waited_ms: waited.0 / 1_000_000, limit_ms: limit.0 / 1_000_000 }
 }
 
 impl Net {
@@ -183,6 +224,8 @@ impl Net {
             outgoing: Outgoing::new(blocks),
             connecting: false,
             sending_since: Nanos::ZERO,
+            owing_since: None,
+            accepted: false,
             ending: None,
             last_words: None,
         });
@@ -274,14 +317,15 @@ impl Net {
         !self.events.is_empty()
     }
 
-    /// Ends the links of peers that do not take what is sent to them.
+    /// Ends the links of peers that do not take what is sent to them, or do not end what they began.
     pub fn tick(&mut self, now: Nanos) {
         for place in 0..self.links.len() {
-            let Some(link) = &self.links[place] else { continue };
-            let waited = now.since(link.sending_since);
-            if link.ending.is_none() && link.outgoing.is_under_way() && waited > PATIENCE {
-                let fault = PeerFault::Stalled { waited_ms: waited.0 / 1_000_000, limit_ms: PATIENCE.0 / 1_000_000 };
-                self.end(link.id, CloseReason::Fault(fault));
+            let Some(link) = self.links[place].as_ref().filter(|link| link.ending.is_none()) else { continue };
+            let id = link.id;
+            if let Some(fault) = link.is_deaf(now) {
+                self.end(id, CloseReason::Fault(fault));
+            } else if let Some(fault) = link.is_slow(now).filter(|_| link.last_words.is_none()) {
+                self.cut_off(id, fault);
             }
         }
     }
@@ -346,6 +390,9 @@ impl Net {
             if let Ok(peer) = peer
                 && let Some(id) = self.add(socket, peer, owner)
             {
+                if let Some(link) = self.get(id) {
+                    link.accepted = true;
+                }
                 self.events.push_back((owner, NetEvent::Accepted { link: id }));
                 self.stirred.push_back(id);
             }
@@ -361,7 +408,7 @@ impl Net {
                 self.take_apart(id);
             } else if !link.connecting {
                 self.send_next(ring, id, now);
-                self.receive_next(ring, id);
+                self.receive_next(ring, id, now);
             }
         }
     }
@@ -380,7 +427,7 @@ impl Net {
         }
     }
 
-    fn receive_next(&mut self, ring: &mut Ring, id: LinkId) {
+    fn receive_next(&mut self, ring: &mut Ring, id: LinkId, now: Nanos) {
         loop {
             let Some(link) = self.get(id) else { return };
             if link.incoming.is_under_way() || link.ending.is_some() || link.last_words.is_some() {
@@ -390,6 +437,7 @@ impl Net {
             match link.incoming.step(&socket) {
                 Step::Paused => return,
                 Step::Receive(op) => {
+                    link.note_owing(now);
                     let pushed = ring.push(user(Which::Receive, id.index, id.generation), op);
                     assert!(pushed.is_ok(), "the ring holds every operation of every link: {pushed:?}");
                     return;

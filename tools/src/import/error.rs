@@ -72,6 +72,18 @@ pub enum ImportError {
         /// What is wrong with it.
         why: Why,
     },
+    /// An input or output whose name is too long to be asked for.
+    #[error("{role} `{name}`: its name has {bytes} bytes, at most {limit} are allowed; rename it in the model")]
+    TensorName {
+        /// "input" or "output".
+        role: &'static str,
+        /// Its name.
+        name: String,
+        /// How long that is.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
     /// A name on the command line that the model does not have.
     #[error("the model has no {role} `{name}`; it has: {known}")]
     UnknownName {

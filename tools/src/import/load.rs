@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use prost::Message;
+use runtime::base::limits::MAX_TENSOR_NAME_BYTES;
 
 use super::constant::Constant;
 use super::error::{ImportError, Why};
@@ -57,6 +58,7 @@ pub fn from_proto(proto: &GraphProto, opset: i64, outputs: &[String]) -> Result<
             continue;
         }
         check_float("input", input)?;
+        check_name("input", input.name())?;
         let id = loader.define(input.name());
         loader.graph.inputs.push(id);
         declared.push(dimensions(input));
@@ -76,6 +78,7 @@ pub fn from_proto(proto: &GraphProto, opset: i64, outputs: &[String]) -> Result<
             name: name.clone(),
             known: declared_outputs.join(", "),
         })?;
+        check_name("output", name)?;
         loader.graph.outputs.push(id);
     }
     loader.graph.remove_dead();
@@ -141,6 +144,14 @@ fn tensor_type(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
         Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), .. }) => Some(tensor),
         _ => None,
     }
+}
+
+fn check_name(role: &'static str, name: &str) -> Result<(), ImportError> {
+    let (bytes, limit) = (name.len(), MAX_TENSOR_NAME_BYTES);
+    if bytes > limit {
+        return Err(ImportError::TensorName { role, name: name.to_owned(), bytes, limit });
+    }
+    Ok(())
 }
 
 fn check_float(role: &'static str, info: &ValueInfoProto) -> Result<(), ImportError> {

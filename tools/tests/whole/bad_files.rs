@@ -1,11 +1,13 @@
 //! Files that are not what they should be, and starts that can't succeed.
 
 use std::fs;
+use std::process::Command;
 
 use runtime::package::Package;
 use runtime::package::header::{HEADER_BYTES, Header};
 
 use super::house::{House, text};
+use super::model;
 
 /// Starts a server that must fail over the folder's models.
 #[track_caller]
@@ -124,4 +126,57 @@ fn an_import_that_cannot_succeed_says_why_and_leaves_nothing() {
     house.run(&["import", text(&onnx), "-o", text(&package), "--outputs", "z"]).failed_saying(&["`z`"]);
     house.run(&["import", text(&onnx), "-o", text(&package), "--shape", "x=1x4x16x16"]).failed_saying(&["x"]);
     assert!(!package.exists(), "a failed import leaves no package");
+}
+
+#[test]
+fn names_of_tensors_are_as_long_as_they_can_be_asked_for() {
+    let house = House::new(&[1]);
+    let (onnx, package) = (house.path("long.onnx"), house.path("models/tiny-2.cwk"));
+    let (longest, too_long) = ("n".repeat(64), "ü".repeat(33));
+    for (x, y, role) in [(too_long.as_str(), "y", "input"), ("x", too_long.as_str(), "output")] {
+        model::write_named(&onnx, 2, x, y);
+        let import = ["import", text(&onnx), "-o", text(&package), "--name", "tiny-2"];
+        house.run(&import).failed_saying(&[role, &too_long, "66 bytes", "64"]);
+        assert!(!package.exists(), "a failed import leaves no package");
+    }
+    model::write_named(&onnx, 2, &longest, &longest.replace('n', "m"));
+    house.run(&["import", text(&onnx), "-o", text(&package), "--name", "tiny-2"]).succeeded();
+    let mut server = house.serve(2);
+    house.assert_serves(&mut server, 1);
+    house.assert_serves(&mut server, 2);
+}
+
+/// Runs the binary in a shell that lets no file grow beyond about a megabyte: the kernel then refuses
+/// writes as a full disk does, and needs no rights to do so.
+fn run_with_little_room(arguments: &[&str]) -> std::process::Output {
+    // Signal 25, SIGXFSZ, ends whoever does not ignore it; ignored, the write fails.
+    let script = r#"trap '' 25; ulimit -f 1000; exec "$0" "$@""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_clockwork")]).args(arguments);
+    shell.output().expect("a shell can be started")
+}
+
+#[test]
+fn an_import_without_room_names_file_and_bytes_and_leaves_nothing() {
+    let house = House::new(&[1]);
+    let onnx = house.path("tiny-1.onnx");
+    let wanted = fs::metadata(house.package(1)).expect("imported before").len();
+    assert!(wanted > 1_000 * 1_024, "{wanted} bytes would fit");
+    fs::create_dir(house.path("full")).expect("a temporary folder can be made");
+    let package = house.path("full/tiny-1.cwk");
+    let import = ["import", text(&onnx), "-o", text(&package)];
+    let full = run_with_little_room(&import);
+    let errors = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(1), "{errors}");
+    for word in [text(&package), "disk full", &format!("{wanted} bytes"), "nothing was left behind"] {
+        assert!(errors.contains(word), "`{word}` is missing: {errors}");
+    }
+    let left: Vec<_> = fs::read_dir(house.path("full")).expect("a folder is readable").collect();
+    assert!(left.is_empty(), "{left:?}");
+
+    // What was there before stays as it was.
+    fs::copy(house.package(1), &package).expect("a temporary file can be written");
+    assert_eq!(run_with_little_room(&import).status.code(), Some(1));
+    assert_eq!(fs::read(&package).expect("kept"), fs::read(house.package(1)).expect("imported before"));
+    assert_eq!(fs::read_dir(house.path("full")).expect("a folder is readable").count(), 1);
 }

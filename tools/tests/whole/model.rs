@@ -94,6 +94,11 @@ fn node(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeP
 
 /// Writes the model of `seed` as ONNX. Its input is `x`, its output `y`.
 pub fn write(path: &Path, seed: u32) {
+    write_named(path, seed, "x", "y");
+}
+
+/// The same with other names.
+pub fn write_named(path: &Path, seed: u32, x: &str, y: &str) {
     let ints = |name: &str, ints: Vec<i64>| AttributeProto {
         name: Some(name.to_owned()),
         r#type: Some(attribute_proto::AttributeType::Ints as i32),
@@ -104,10 +109,10 @@ pub fn write(path: &Path, seed: u32) {
     let attributes = vec![ints("kernel_shape", vec![3, 3]), ints("pads", vec![1, 1, 1, 1])];
     let graph = GraphProto {
         name: Some("tiny".to_owned()),
-        node: vec![node("Conv", &["x", "w", "b"], "c", attributes), node("Relu", &["c"], "y", Vec::new())],
+        node: vec![node("Conv", &[x, "w", "b"], "c", attributes), node("Relu", &["c"], y, Vec::new())],
         initializer: vec![tensor("w", &[OUT, IN, KERNEL, KERNEL], weights), tensor("b", &[OUT], bias)],
-        input: vec![value("x", IN)],
-        output: vec![value("y", OUT)],
+        input: vec![value(x, IN)],
+        output: vec![value(y, OUT)],
         ..GraphProto::default()
     };
     let model = ModelProto {
