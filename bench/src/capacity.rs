@@ -4,6 +4,7 @@ use runtime::base::Nanos;
 use runtime::client::{Client, Ending};
 use runtime::profile::{DurationWindow, Percentile};
 
+use crate::counts::{Counts, Reader};
 use crate::loadgen::stages::start_wait;
 use crate::loadgen::{AfterRefusal, Load, LoadError, Run, Workload, run};
 
@@ -23,9 +24,12 @@ pub struct Single {
     pub start_wait: Nanos,
     /// What its exec was expected to take: the median of the 101 before it. None for the first.
     pub expected: Option<Nanos>,
+    /// What the kernel counted of the compute threads, from the end before it to its own.
+    pub counts: Counts,
 }
 
 /// Sends one request at a time, until `length` has passed or `requests` have ended; those in time.
+/// `reader`, if any, is read at each end: before the next request, so that it costs no latency.
 ///
 /// # Errors
 /// [`LoadError`]; [`LoadError::NoAnswers`] if no request was answered in time.
@@ -35,6 +39,7 @@ pub fn one_at_a_time(
     slo: Nanos,
     length: Nanos,
     requests: Option<u64>,
+    mut reader: Option<&mut Reader>,
 ) -> Result<(Client, Vec<Single>), LoadError> {
     let load = Load::Closed { clients: 1, after_refusal: AfterRefusal::SendAtOnce };
     let alone = Workload { load, slo, ..workload.clone() };
@@ -43,7 +48,10 @@ pub fn one_at_a_time(
     let mut window = DurationWindow::default();
     let mut singles = Vec::new();
     let spec = Run { length, seed: 0, requests };
+    let mut count = || reader.as_mut().map(|reader| reader.since_before()).unwrap_or_default();
+    count();
     let (client, _) = run(client, std::slice::from_ref(&alone), &spec, &mut |sample| {
+        let counts = count();
         if sample.ending == Ending::Ok {
             let exec = sample.timing.stages.exec.duration();
             singles.push(Single {
@@ -52,6 +60,7 @@ pub fn one_at_a_time(
                 exec,
                 start_wait: start_wait(&sample.timing),
                 expected: window.expected(),
+                counts,
             });
             window.record(exec);
         }

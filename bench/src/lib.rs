@@ -3,6 +3,7 @@
 
 pub mod arrivals;
 pub mod capacity;
+pub mod counts;
 pub mod loadgen;
 pub mod predict;
 pub mod probe;

@@ -5,6 +5,7 @@ use runtime::client::Client;
 use serde::Serialize;
 
 use crate::capacity::{Single, one_at_a_time};
+use crate::counts::{COLUMNS, Counts, Reader};
 use crate::loadgen::row::percentile_cells;
 use crate::loadgen::{LoadError, Workload};
 use crate::summary::{Durations, Percentiles};
@@ -32,6 +33,10 @@ pub struct Prediction {
     pub over_predicted_ns: Percentiles,
     /// The latency at the client.
     pub latency_ns: Percentiles,
+    /// The process whose compute threads the kernel was asked about, if one was found.
+    pub process: Option<u32>,
+    /// What the kernel counted during one request: the median of all.
+    pub median_counts: Counts,
     /// The worst predictions, worst first.
     pub worst: Vec<Worst>,
 }
@@ -45,17 +50,24 @@ pub struct Worst {
     pub exec_ns: u64,
     /// What it was expected to take.
     pub expected_ns: u64,
+    /// What the kernel counted meanwhile.
+    pub counts: Counts,
 }
 
-/// Sends `requests` requests one at a time.
+/// Sends `requests` requests one at a time, and reads the kernel's counts at the end of each.
 ///
 /// # Errors
 /// [`LoadError`].
-pub fn predict(client: Client, workload: &Workload, requests: u64) -> Result<(Client, Prediction), LoadError> {
+pub fn predict(
+    client: Client,
+    workload: &Workload,
+    requests: u64,
+    mut reader: Reader,
+) -> Result<(Client, Prediction), LoadError> {
     // The count ends the run; the length is only what it may take at most.
     let at_most = Nanos(workload.slo.0.saturating_mul(requests));
-    let (client, singles) = one_at_a_time(client, workload, workload.slo, at_most, Some(requests))?;
-    Ok((client, summarise(&workload.name, &singles)))
+    let (client, singles) = one_at_a_time(client, workload, workload.slo, at_most, Some(requests), Some(&mut reader))?;
+    Ok((client, Prediction { process: reader.process(), ..summarise(&workload.name, &singles) }))
 }
 
 fn summarise(model: &str, singles: &[Single]) -> Prediction {
@@ -66,7 +78,12 @@ fn summarise(model: &str, singles: &[Single]) -> Prediction {
     };
     let predicted = || singles.iter().filter_map(|single| Some((single, single.expected?)));
     let mut worst: Vec<Worst> = predicted()
-        .map(|(single, expected)| Worst { at_ns: single.at.0, exec_ns: single.exec.0, expected_ns: expected.0 })
+        .map(|(single, expected)| Worst {
+            at_ns: single.at.0,
+            exec_ns: single.exec.0,
+            expected_ns: expected.0,
+            counts: single.counts,
+        })
         .collect();
     worst.sort_by_key(|worst| std::cmp::Reverse(worst.exec_ns.abs_diff(worst.expected_ns)));
     worst.truncate(WORST);
@@ -81,6 +98,8 @@ fn summarise(model: &str, singles: &[Single]) -> Prediction {
         under_predicted_ns: of(&mut under.map(|(single, expected)| single.exec - expected)),
         over_predicted_ns: of(&mut over.map(|(single, expected)| expected - single.exec)),
         latency_ns: of(&mut singles.iter().map(|single| single.latency)),
+        process: None,
+        median_counts: Counts::median(&singles.iter().map(|single| single.counts).collect::<Vec<_>>()),
         worst,
     }
 }
@@ -108,12 +127,23 @@ impl Prediction {
         ] {
             table.row(percentile_cells(&self.model, name, of));
         }
-        let mut worst = Table::new(&["worst predictions, sent at", "exec", "expected"]);
-        for Worst { at_ns, exec_ns, expected_ns } in &self.worst {
-            worst.row([at_ns, exec_ns, expected_ns].map(|&ns| Nanos(ns).to_string()));
+        let mut worst = Table::new(&[&["worst predictions, sent at", "exec", "expected"], COLUMNS.as_slice()].concat());
+        for Worst { at_ns, exec_ns, expected_ns, counts } in &self.worst {
+            let times = [at_ns, exec_ns, expected_ns].map(|&ns| Nanos(ns).to_string());
+            worst.row(times.into_iter().chain(counts.cells()));
         }
+        let median = ["median of all".to_owned(), Nanos(self.exec_ns.p50).to_string(), "-".to_owned()];
+        worst.row(median.into_iter().chain(self.median_counts.cells()));
+        let source = match self.process {
+            Some(process) => {
+                format!("counts: the kernel's, of the compute threads of process {process} and their cores")
+            }
+            None => {
+                "counts: n/a, no process with compute threads here, or several; name the server's by --pid".to_owned()
+            }
+        };
         format!(
-            "{table}\nexec: p99.99 is {:.2}% above the median of {} requests\n\n{worst}",
+            "{table}\nexec: p99.99 is {:.2}% above the median of {} requests\n\n{worst}{source}\n",
             self.exec_spread_p9999 * 100.0,
             self.requests
         )
@@ -132,11 +162,15 @@ mod tests {
             exec: Nanos(exec),
             start_wait: Nanos(5),
             expected,
+            counts: Counts { interrupts: Some(at), ..Counts::default() },
         };
         let said =
             summarise("m", &[single(1, 100, None), single(2, 130, Some(Nanos(100))), single(3, 40, Some(Nanos(100)))]);
         assert_eq!((said.under_predicted_ns.max, said.over_predicted_ns.max), (30, 60));
         assert_eq!(said.worst.iter().map(|worst| worst.at_ns).collect::<Vec<_>>(), [3, 2]);
         assert_eq!((said.requests, said.exec_ns.count), (3, 3));
+        assert_eq!((said.worst[0].counts.interrupts, said.median_counts.interrupts), (Some(3), Some(2)));
+        let table = said.table();
+        assert!(table.contains("median of all") && table.contains("n/a") && table.contains("--pid"), "{table}");
     }
 }

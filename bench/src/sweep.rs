@@ -132,7 +132,7 @@ pub fn sweep(
     let mut measured = Vec::new();
     let mut execs = Vec::new();
     for repeat in 0..spec.repeats {
-        let (back, singles) = one_at_a_time(client, workload, LOOSE, spec.capacity_length, None)?;
+        let (back, singles) = one_at_a_time(client, workload, LOOSE, spec.capacity_length, None, None)?;
         client = back;
         let capacity = Capacity::of(&singles);
         execs.push(capacity.expected);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clockwork_bench as bench;
 
 use bench::arrivals::Spacing;
+use bench::counts::Reader;
 use bench::loadgen::{AfterRefusal, Load, LoadError, Row, Run, Tally, Workload, input, run};
 use fake_gateway::{Rule, model, start};
 use runtime::base::{Nanos, ShapeId};
@@ -142,7 +143,9 @@ fn a_sweep_measures_capacity_and_stands_beside_its_reference_rules() {
 #[test]
 fn predictions_are_made_from_what_came_before() {
     let client = Client::connect(&start(Rule::Serve(Duration::from_millis(1)), 4).to_string()).unwrap();
-    let (_, said) = bench::predict::predict(client, &workload(closed(1), Nanos::seconds(5)), 50).unwrap();
+    // The server of this test has no compute threads.
+    let reader = Reader::new(Some(std::process::id()), None);
+    let (_, said) = bench::predict::predict(client, &workload(closed(1), Nanos::seconds(5)), 50, reader).unwrap();
     assert_eq!((said.requests, said.worst.len()), (50, 10));
     // The gateway of this test states stages of exactly its service time.
     assert_eq!((said.exec_ns.count, said.under_predicted_ns.max), (50, 1));

@@ -4,7 +4,7 @@ mod counters;
 mod watch;
 
 pub use counters::{ThreadCounters, ThreadError, register_current, registered};
-pub use watch::{Disturbances, Watch, threads_named};
+pub use watch::{Disturbances, Watch, processes_with, threads_named};
 
 use std::ffi::CString;
 

@@ -159,7 +159,9 @@ impl Generator<'_> {
                 Load::Closed { after_refusal: AfterRefusal::WaitForDeadline, .. } => refused,
                 _ => false,
             };
-            let at = if waits { received.max(finished.timing.deadline) } else { received };
+            // What the observer takes is not the next request's time.
+            let ready = now();
+            let at = if waits { ready.max(finished.timing.deadline) } else { ready };
             self.ready_again(workload, at.since(self.start));
         }
         Ok(())

@@ -175,6 +175,17 @@ pub fn threads_named(process: u32, prefix: &str) -> Vec<u32> {
     threads
 }
 
+/// Processes that have threads whose names begin with `prefix`, ascending, as far as they can be
+/// looked at.
+#[must_use]
+pub fn processes_with(prefix: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut processes: Vec<u32> = numbers.filter(|&process| !threads_named(process, prefix).is_empty()).collect();
+    processes.sort_unstable();
+    processes
+}
+
 /// Ticks stolen from a core, from the text of `/proc/stat`.
 fn stolen_ticks(text: &str, core: usize) -> Option<u64> {
     let name = format!("cpu{core}");

@@ -1,5 +1,6 @@
 //! `clockwork bench`
 
+use bench::counts::Reader;
 use bench::loadgen::{AfterRefusal, Load, LoadError, Workload, input};
 use bench::predict::predict;
 use bench::sweep::{Measured, Sweep, sweep};
@@ -44,7 +45,8 @@ struct CommonArgs {
     /// Seed of arrivals and inputs
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Core on which the fixed work runs that shows what else the machine did: the compute core
+    /// The compute core: the fixed work that shows what else the machine did runs there, and its
+    /// interrupts are counted
     #[arg(long, value_name = "CORE")]
     probe_core: Option<usize>,
     /// Print one JSON object
@@ -83,6 +85,9 @@ struct PredictArgs {
     /// The deadline of each
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     slo: Nanos,
+    /// The process that computes, if several here could be it: its counts stand beside the worst
+    #[arg(long, value_name = "PROCESS")]
+    pid: Option<u32>,
 }
 
 /// Why the command failed.
@@ -133,7 +138,7 @@ fn run_sweep(args: &SweepArgs) -> Result<(), Error> {
 
 fn run_predict(args: &PredictArgs) -> Result<(), Error> {
     let (client, workload) = connect(&args.common, args.slo)?;
-    let (_, prediction) = predict(client, &workload, args.requests)?;
+    let (_, prediction) = predict(client, &workload, args.requests, Reader::new(args.pid, args.common.probe_core))?;
     print(&prediction, args.common.json, || prediction.table())
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod bad_files;
 mod bad_frames;
 mod bad_requests;
+mod bench;
 mod house;
 mod model;
 #[allow(dead_code, reason = "the tests write the simplest of models")]

@@ -112,6 +112,11 @@ impl Program {
         Done { status, said: std::mem::take(&mut self.said), errors: self.errors() }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it is still there.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()
