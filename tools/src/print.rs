@@ -1,5 +1,8 @@
 //! The only way to the standard streams. Whoever reads may go away at any time, as `head` does: then
 //! a tool ends quietly, a server goes on, and neither panics.
+//!
+//! Not by the signal that ends other tools: the standard library sends several parts over a socket by
+//! `writev`, which would then end a client whose server has gone before it can say so.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};

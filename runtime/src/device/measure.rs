@@ -20,7 +20,7 @@ const MAX_DISTURBED_SAMPLES: usize = 1_000;
 
 /// Time spent on measuring one plan while nothing disturbs.
 const QUIET_BUDGET: Nanos = Nanos::millis(400);
-/// Time spent on it once a compute thread lost its core: more samples tell the plan from the disturbance.
+/// Time spent on it once something else took a compute thread's core: more samples tell the plan from the disturbance.
 const DISTURBED_BUDGET: Nanos = Nanos::seconds(2);
 
 /// Work that failed while measuring, with the driver's code.
@@ -114,8 +114,8 @@ impl<'a> Measure<'a> {
         Ok(now().since(begin))
     }
 
-    /// Runs one plan over null slots until there are enough samples: for at most [`QUIET_BUDGET`], or
-    /// [`DISTURBED_BUDGET`] where a compute thread lost its core meanwhile.
+    /// Runs one plan over null slots until there are enough samples: for at most 400 ms, or 2 s where
+    /// something else took a compute thread's core meanwhile.
     ///
     /// # Errors
     /// [`MeasureError`].
@@ -137,7 +137,8 @@ impl<'a> Measure<'a> {
             let op = LaneOp::Exec { ticket, architecture, shape: key.shape, batch: key.batch, table, places };
             let duration = self.run(&op, None)?;
             let after = self.disturbances();
-            let disturbed = after.iter().zip(&before).any(|(after, before)| after.since(before).lost_the_core());
+            let disturbed =
+                after.iter().zip(&before).any(|(after, before)| after.since(before).took_time_from(duration.0));
             before = after;
             if run >= WARM_UP {
                 samples.add(duration, disturbed);

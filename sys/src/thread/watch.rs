@@ -53,10 +53,13 @@ impl Disturbances {
         }
     }
 
-    /// Whether the thread lost its core, as far as the kernel tells.
+    /// Whether something else had the thread's core for more than a hundredth of `work_ns`, as far as
+    /// the kernel tells. A kernel thread that runs for microseconds now and then disturbs nobody.
     #[must_use]
-    pub fn lost_the_core(&self) -> bool {
-        self.involuntary_switches.is_some_and(|times| times > 0) || self.stolen_ns.is_some_and(|time| time > 0)
+    pub fn took_time_from(&self, work_ns: u64) -> bool {
+        let stolen = self.stolen_ns.is_some_and(|time| time > 0);
+        let waited = self.waited_ns.map(|time| time > work_ns / 100);
+        stolen || waited.unwrap_or_else(|| self.involuntary_switches.is_some_and(|times| times > 0))
     }
 }
 
@@ -234,9 +237,16 @@ mod tests {
         assert_eq!((first.stolen_ns, first.interrupts), (Some(30_000_000), None));
         let between = Watch::under(second.path(), 7, 8).read().since(&first);
         assert_eq!((between.involuntary_switches, between.stolen_ns), (Some(1), Some(0)));
-        assert!(between.lost_the_core() && !first.since(&first).lost_the_core());
         let stolen = proc(5, 4);
-        assert!(Watch::under(stolen.path(), 7, 8).read().since(&first).lost_the_core());
+        assert!(Watch::under(stolen.path(), 7, 8).read().since(&first).took_time_from(u64::MAX));
+    }
+
+    #[test]
+    fn a_hundredth_of_the_work_is_no_disturbance() {
+        let waited = Disturbances { waited_ns: Some(10), involuntary_switches: Some(1), ..Disturbances::default() };
+        assert!(!waited.took_time_from(1_000) && waited.took_time_from(999));
+        // A kernel that does not say how long says how often.
+        assert!(Disturbances { waited_ns: None, ..waited }.took_time_from(1_000));
     }
 
     #[test]
@@ -252,7 +262,7 @@ mod tests {
     fn what_the_kernel_does_not_tell_is_not_made_up() {
         let none = Watch::new(u32::MAX, u32::MAX).read();
         assert_eq!(none, Disturbances::default());
-        assert!(!none.since(&none).lost_the_core());
+        assert!(!none.since(&none).took_time_from(1));
     }
 
     #[test]
