@@ -5,6 +5,7 @@ mod cmd;
 mod demo;
 mod duration;
 mod import;
+mod inspect;
 mod npy;
 mod solo;
 mod vision;
@@ -26,6 +27,7 @@ struct Arguments {
 enum Command {
     Import(cmd::import::ImportArgs),
     Run(cmd::run::RunArgs),
+    Inspect(cmd::inspect::InspectArgs),
     Serve(cmd::serve::ServeArgs),
     Controller(cmd::serve::ControllerArgs),
     Gateway(cmd::serve::GatewayArgs),
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Command::Import(args) => cmd::import::run(args).map_err(Into::into),
         Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
+        Command::Inspect(args) => cmd::inspect::run(&args).map_err(Into::into),
         Command::Serve(args) => cmd::serve::serve(args).map_err(Into::into),
         Command::Controller(args) => cmd::serve::controller(args).map_err(Into::into),
         Command::Gateway(args) => cmd::serve::gateway(args).map_err(Into::into),

@@ -86,7 +86,9 @@ fn flipped_weights_fail_their_model_and_no_other() {
 
     let mut server = house.serve(1);
     for _ in 0..3 {
-        house.infer(&server.gateway, 2, &["--slo", "2s"]).failed_saying(&["tiny-2", "block 0 of the package does not match its checksum"]);
+        house
+            .infer(&server.gateway, 2, &["--slo", "2s"])
+            .failed_saying(&["tiny-2", "block 0 of the package does not match its checksum"]);
         house.assert_serves(&mut server, 1);
     }
     let said = house.run(&["ctl", "status", "--server", &server.controller, "--json"]).succeeded();
