@@ -84,6 +84,12 @@ macro_rules! entries {
                     BINDING_BYTES + size_of::<params::$block>(),
                 ),
             )*];
+            /// # Safety
+            /// The processor has the features.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn multiply_adds(rounds: u64) -> f32 {
+                micro::multiply_adds($token, rounds)
+            }
             pub(super) static IMAGE: CpuImage = CpuImage::new(SCRATCH_BYTES, ENTRIES);
         }
     };
@@ -141,5 +147,23 @@ pub fn image(set: InstructionSet) -> Result<&'static CpuImage, Unavailable> {
         InstructionSet::Avx512 => &avx512::IMAGE,
         InstructionSet::Avx2 => &avx2::IMAGE,
         InstructionSet::Portable => &portable::IMAGE,
+    })
+}
+
+/// So many rounds of multiply-adds that wait for nothing, in one instruction set.
+///
+/// # Errors
+/// When this machine has not that instruction set.
+pub(crate) fn multiply_adds(set: InstructionSet, rounds: u64) -> Result<f32, Unavailable> {
+    if !set.is_available() {
+        return Err(Unavailable(set));
+    }
+    // SAFETY: the processor has the features, checked above.
+    Ok(unsafe {
+        match set {
+            InstructionSet::Avx512 => avx512::multiply_adds(rounds),
+            InstructionSet::Avx2 => avx2::multiply_adds(rounds),
+            InstructionSet::Portable => portable::multiply_adds(rounds),
+        }
     })
 }

@@ -2,10 +2,12 @@
 //! checked plan to a graph of the driver.
 
 mod check;
+mod describe;
 mod executable;
 mod table;
 
 pub use check::{CheckedPlan, LaunchError, PlanError, Spaces};
+pub use describe::{Description, describe};
 pub use executable::{BuildError, Executable, Standing};
 pub(crate) use table::for_each_kernel;
 pub use table::{KERNELS, KernelEntry, entry};

@@ -10,6 +10,7 @@ pub mod launch;
 pub mod layout;
 pub mod operand;
 pub mod params;
+pub mod peak;
 pub mod ptx;
 
 #[cfg(test)]

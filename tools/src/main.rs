@@ -6,6 +6,7 @@ mod cmd;
 mod demo;
 mod duration;
 mod import;
+mod inspect;
 mod npy;
 mod print;
 mod solo;
@@ -31,6 +32,7 @@ enum Command {
     Import(cmd::import::ImportArgs),
     Run(cmd::run::RunArgs),
     Profile(cmd::profile::ProfileArgs),
+    Inspect(cmd::inspect::InspectArgs),
     Serve(cmd::serve::ServeArgs),
     Controller(cmd::serve::ControllerArgs),
     Gateway(cmd::serve::GatewayArgs),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Import(args) => cmd::import::run(args).map_err(Into::into),
         Command::Run(args) => cmd::run::run(&args).map_err(Into::into),
         Command::Profile(args) => cmd::profile::run(args).map_err(Into::into),
+        Command::Inspect(args) => cmd::inspect::run(&args).map_err(Into::into),
         Command::Serve(args) => cmd::serve::serve(args).map_err(Into::into),
         Command::Controller(args) => cmd::serve::controller(args).map_err(Into::into),
         Command::Gateway(args) => cmd::serve::gateway(args).map_err(Into::into),

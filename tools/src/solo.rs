@@ -58,11 +58,20 @@ pub enum SoloError {
     Stream(#[from] StreamError),
 }
 
+/// How a plan is cut into graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// One graph, as it is served.
+    Whole,
+    /// A graph for each launch, so that each is timed.
+    EachLaunch,
+}
+
 /// A plan ready to run.
 #[derive(Debug)]
 pub struct Solo {
     stream: Stream,
-    executable: Executable,
+    executables: Vec<Executable>,
     layout: SlotLayout,
     batch: BatchSize,
     /// Written before each launch; `None` while a launch holds it.
@@ -82,7 +91,13 @@ impl Solo {
     ///
     /// # Errors
     /// [`SoloError`].
-    pub fn load(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) -> Result<Solo, SoloError> {
+    pub fn load(
+        package: &Package,
+        shape: ShapeId,
+        batch: BatchSize,
+        threads: usize,
+        cut: Cut,
+    ) -> Result<Solo, SoloError> {
         if package.target != Target::CpuF32 {
             return Err(SoloError::Target { found: package.target, wanted: Target::CpuF32 });
         }
@@ -98,7 +113,12 @@ impl Solo {
             workspace_bytes: plan.workspace_bytes,
             batch: u32::from(batch.get()),
         };
-        let checked = CheckedPlan::new(&plan.launches, spaces)?;
+        let parts: Vec<CheckedPlan> = match cut {
+            Cut::Whole => vec![CheckedPlan::new(&plan.launches, spaces)?],
+            Cut::EachLaunch => {
+                plan.launches.chunks(1).map(|one| CheckedPlan::new(one, spaces)).collect::<Result<_, _>>()?
+            }
+        };
         let driver = Driver::cpu(&CpuConfig { compute_threads: threads, ..CpuConfig::default() })?;
         let context = driver.context(0)?;
         let module = Module::load(&context, image(InstructionSet::best())?)?;
@@ -114,11 +134,12 @@ impl Solo {
         let mut standing = Standing::new();
         standing.add(&pages);
         standing.add(&table);
-        let executable = Executable::build(&context, &module, &checked, &to, standing)?;
+        let build = |part| Executable::build(&context, &module, part, &to, standing.clone());
+        let executables = parts.iter().map(build).collect::<Result<_, _>>()?;
         let staging = context.alloc_host(staging_bytes(&layout, batch))?;
         Ok(Solo {
             stream,
-            executable,
+            executables,
             layout,
             batch,
             binding: Some(SmallWrite { from: write, to, bytes: size_of::<Binding>() }),
@@ -161,13 +182,26 @@ impl Solo {
     /// # Errors
     /// [`SoloError::Driver`] or [`SoloError::Stream`].
     pub fn run(&mut self) -> Result<u64, SoloError> {
-        let Some(binding) = self.binding.take() else { unreachable!("launches return it") };
-        self.executable.launch(&mut self.stream, 0, binding, std::mem::take(&mut self.held))?;
-        let (Returned::Launch { binding, held, .. }, elapsed) = finish(&mut self.stream)? else {
-            unreachable!("a launch gives back what it took")
-        };
-        (self.binding, self.held) = (binding, held);
-        Ok(elapsed?)
+        let mut sum = 0;
+        self.run_parts(|_, elapsed| sum += elapsed)?;
+        Ok(sum)
+    }
+
+    /// Runs the plan once, and tells of each graph, from 0, how long it took, in nanoseconds.
+    ///
+    /// # Errors
+    /// [`SoloError::Driver`] or [`SoloError::Stream`].
+    pub fn run_parts(&mut self, mut took: impl FnMut(usize, u64)) -> Result<(), SoloError> {
+        for (index, executable) in self.executables.iter().enumerate() {
+            let Some(binding) = self.binding.take() else { unreachable!("launches return it") };
+            executable.launch(&mut self.stream, 0, binding, std::mem::take(&mut self.held))?;
+            let (Returned::Launch { binding, held, .. }, elapsed) = finish(&mut self.stream)? else {
+                unreachable!("a launch gives back what it took")
+            };
+            (self.binding, self.held) = (binding, held);
+            took(index, elapsed?);
+        }
+        Ok(())
     }
 
     /// The outputs of all places, one area after the other.

@@ -9,6 +9,7 @@ mod avx512;
 mod chain;
 mod lanes;
 pub(crate) mod math;
+mod peak;
 mod pool;
 mod portable;
 
@@ -16,6 +17,7 @@ pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use chain::{ConvSpan, GemmSpan, MAX_PIXELS, Place, Places, conv_group, depthwise_group, gemm_group};
 pub(crate) use lanes::{Lanes, fold, map, zip};
+pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use pool::pool_pixel;
 pub(crate) use portable::Portable;
 

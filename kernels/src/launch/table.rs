@@ -1,5 +1,6 @@
 //! The kernels by number.
 
+use super::describe::Describe;
 use super::{Kernel, KernelId};
 use crate::params::{self, Block, BlockError, Region};
 
@@ -15,6 +16,7 @@ pub struct KernelEntry {
     /// Bytes of the parameter block, without the binding's address.
     pub block_bytes: usize,
     pub(super) inspect: Inspect,
+    pub(super) describe: fn(&[u8]) -> (String, u64),
 }
 
 fn inspect<B: Block>(bytes: &[u8], visit: &mut dyn FnMut(Region)) -> Result<u32, BlockError> {
@@ -22,6 +24,12 @@ fn inspect<B: Block>(bytes: &[u8], visit: &mut dyn FnMut(Region)) -> Result<u32,
     block.check()?;
     block.footprint(visit);
     Ok(block.grid())
+}
+
+/// What the block in these bytes does, and its floating-point operations.
+fn describe<B: Describe>(bytes: &[u8]) -> (String, u64) {
+    let block: B = bytemuck::pod_read_unaligned(bytes);
+    (block.what(), block.flops())
 }
 
 macro_rules! table {
@@ -41,6 +49,7 @@ macro_rules! table {
                 name: stringify!($name),
                 block_bytes: size_of::<params::$block>(),
                 inspect: inspect::<params::$block>,
+                describe: describe::<params::$block>,
             },
         )*];
     };

@@ -5,6 +5,7 @@ pub mod ctl;
 pub mod demo;
 pub mod import;
 pub mod infer;
+pub mod inspect;
 pub mod load_gen;
 pub mod profile;
 pub mod run;

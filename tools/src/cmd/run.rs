@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::npy::{Array, NpyError};
 use crate::print::say;
-use crate::solo::{Solo, SoloError};
+use crate::solo::{Cut, Solo, SoloError};
 
 /// Runs a package once or many times, without a server
 #[derive(Args, Debug)]
@@ -111,7 +111,7 @@ pub fn run(args: &RunArgs) -> Result<(), RunError> {
     let given = read_inputs(&package, &args.inputs)?;
     let targets = named(&args.outputs, "output", &package.outputs)?;
     let shape = pick_shape(&package, &given, batch)?;
-    let mut solo = Solo::load(&package, shape, batch, args.threads)?;
+    let mut solo = Solo::load(&package, shape, batch, args.threads, Cut::Whole)?;
     solo.write_inputs(&fill_areas(&solo.layout().inputs, &given, batch))?;
     let mut times = Vec::with_capacity(args.repeat as usize);
     for _ in 0..args.repeat {
