@@ -13,6 +13,7 @@ pub mod cuda;
 pub mod doorbell;
 pub mod memory;
 pub mod probe;
+pub mod signal;
 pub mod thread;
 pub mod uring;
 mod word;

@@ -40,6 +40,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "sys/src/doorbell.rs",
     "sys/src/memory.rs",
     "sys/src/memory/",
+    "sys/src/signal.rs",
     "sys/src/thread.rs",
     "sys/src/thread/",
     "sys/src/word.rs",

@@ -26,6 +26,8 @@ pub const MAX_GATEWAYS: usize = 16;
 pub const MAX_REQUESTS: usize = 4096;
 /// Client connections of one gateway.
 pub const MAX_CLIENTS: usize = 1024;
+/// Steps that a role records at most, where it is told to record.
+pub const RECORD_STEPS: usize = 1 << 17;
 /// Messages that one event may emit. A role takes the next event only when this many fit.
 pub const MAX_OUT: usize = 64;
 /// Weight pages of one model: 16 GiB in 2 MiB pages.

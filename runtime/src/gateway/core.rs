@@ -19,6 +19,7 @@ pub struct Core {
     slab: Slab,
     returns: Returns,
     ends: Ends,
+    draining: bool,
     /// The place where telling the controller of withdrawals goes on; none if nothing is owed.
     owed_from: Option<usize>,
 }
@@ -36,6 +37,7 @@ impl Core {
             slab: Slab::new(config.gateway, capacity),
             returns: Returns::new(config.return_bound),
             ends: Ends::default(),
+            draining: false,
             owed_from: None,
             config,
         }
@@ -62,7 +64,9 @@ impl Core {
             Event::Reject { request, reason } => self.answer(now, request, Answer::Rejected(reason), out),
             Event::Revoke { request, reason } => self.answer(now, request, Answer::Revoked(reason), out),
             Event::Fail { request, status } => self.answer(now, request, Answer::Failed(status), out),
-            Event::Output { request, bytes, stages } => self.output(now, request, u64::from(bytes), stages, out),
+            Event::Output { request, worker, slot, bytes, stages } => {
+                self.output(now, request, (worker, slot), (u64::from(bytes), stages), out);
+            }
             Event::InputSent(id) => {
                 if let Some(held) = self.slab.get_mut(id) {
                     held.inputs_out = held.inputs_out.saturating_sub(1);
@@ -70,6 +74,7 @@ impl Core {
                 self.slab.settle(id);
             }
             Event::Sent(id) => self.sent(now, id, out),
+            Event::Drain => self.draining = true,
             Event::Tick => self.tick(now, out),
         }
         self.pay_owed(out);
@@ -120,6 +125,11 @@ impl Core {
         self.slab.get_mut(request).map(|held| held.request.arrival)
     }
 
+    /// Where a request that still holds its place was placed last.
+    pub fn placed_at(&mut self, request: RequestId) -> Option<(WorkerId, SlotId)> {
+        self.slab.get_mut(request).and_then(|held| held.placed)
+    }
+
     /// Payload bytes of the answer that a request which still holds its place will get.
     pub fn output_bytes(&mut self, request: RequestId) -> Option<u32> {
         self.slab.get_mut(request).and_then(|held| u32::try_from(held.output_bytes).ok())
@@ -128,7 +138,11 @@ impl Core {
     fn request(&mut self, now: Nanos, request: Request, out: &mut Outbox) {
         self.ends.requests += 1;
         let bytes = request.payload_bytes;
-        let checked = self.catalog.check(request.model, request.shape, u64::from(bytes));
+        let checked = if self.draining {
+            Err(Reject::Draining)
+        } else {
+            self.catalog.check(request.model, request.shape, u64::from(bytes))
+        };
         let admitted = checked.and_then(|output_bytes| {
             if bytes > self.config.payload_bytes {
                 return Err(Reject::Overloaded);
@@ -182,8 +196,15 @@ impl Core {
         out.push(Output::Input { request: id, worker, slot });
     }
 
-    fn output(&mut self, now: Nanos, id: RequestId, bytes: u64, stages: Stages, out: &mut Outbox) {
-        let Some(held) = self.slab.open_mut(id).filter(|held| held.placed.is_some()) else { return };
+    fn output(
+        &mut self,
+        now: Nanos,
+        id: RequestId,
+        from: (WorkerId, SlotId),
+        (bytes, stages): (u64, Stages),
+        out: &mut Outbox,
+    ) {
+        let Some(held) = self.slab.open_mut(id).filter(|held| held.placed == Some(from)) else { return };
         let answer = if bytes != held.output_bytes {
             Answer::Failed(Status::BadAction)
         } else if now + self.returns.bound(now, bytes) <= held.deadline {

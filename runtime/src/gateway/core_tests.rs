@@ -50,7 +50,7 @@ fn placed(gateway: &mut Core, slo: u64) -> RequestId {
 }
 
 fn output(request: RequestId) -> Event {
-    Event::Output { request, bytes: 64, stages: Stages::default() }
+    Event::Output { request, worker: WORKER, slot: SLOT, bytes: 64, stages: Stages::default() }
 }
 
 fn responded(said: &[Output]) -> Option<Answer> {
@@ -209,4 +209,31 @@ proptest! {
         let ends = gateway.ends();
         prop_assert_eq!((ends.ended(), gateway.held(), ends.ok), (ends.requests, 0, oks));
     }
+}
+
+#[test]
+fn an_output_from_elsewhere_than_its_request_was_placed_is_nobodys() {
+    let mut gateway = gateway(4);
+    let request = placed(&mut gateway, 1_000);
+    let (bytes, stages) = (64, Stages::default());
+    let older = SlotId { generation: SLOT.generation - 1, ..SLOT };
+    let other = WorkerId(WORKER.0 + 1);
+    assert_eq!(say(&mut gateway, 100, Event::Output { request, worker: WORKER, slot: older, bytes, stages }), []);
+    assert_eq!(say(&mut gateway, 100, Event::Output { request, worker: other, slot: SLOT, bytes, stages }), []);
+    assert_eq!(responded(&say(&mut gateway, 200, output(request))), Some(Answer::Ok));
+}
+
+#[test]
+fn draining_refuses_what_is_new_and_answers_what_it_holds() {
+    let mut gateway = gateway(4);
+    let held = placed(&mut gateway, 1_000);
+    assert_eq!(say(&mut gateway, 100, Event::Drain), []);
+    let said = say(&mut gateway, 100, Event::Request(request(2, 128, 1_000)));
+    let reason = Reject::Draining;
+    let refuse = Output::Refuse { client: CLIENT, correlation: 2, reason };
+    assert_eq!(said, [refuse, Output::Drain { client: CLIENT, bytes: 128 }]);
+    assert_eq!(responded(&say(&mut gateway, 200, output(held))), Some(Answer::Ok));
+    assert_eq!(gateway.held(), 1);
+    say(&mut gateway, 201, Event::Sent(held));
+    assert_eq!((gateway.held(), gateway.ends().ok, gateway.ends().rejected), (0, 1, 1));
 }

@@ -139,10 +139,15 @@ pub enum Event {
         /// What the last attempt came to.
         status: Status,
     },
-    /// An output came whole from a worker.
+    /// An output came whole from a worker. One that comes from elsewhere than its request was placed
+    /// last is nobody's: a gateway before this one had a request of the same name.
     Output {
         /// The request.
         request: RequestId,
+        /// Who sent it.
+        worker: WorkerId,
+        /// From which slot.
+        slot: SlotId,
         /// Bytes of it.
         bytes: u32,
         /// The stages of its batch, in gateway time.
@@ -153,6 +158,8 @@ pub enum Event {
     InputSent(RequestId),
     /// The last byte of an answer was accepted by the client's socket.
     Sent(RequestId),
+    /// No request is taken any more; those that hold a place are still answered.
+    Drain,
     /// Time passed.
     Tick,
 }

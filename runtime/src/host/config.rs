@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::faults::{FaultError, FaultPlan};
 use crate::base::limits;
 
 /// Where a gateway listens for clients by default.
@@ -23,6 +24,8 @@ const fn loopback(port: u16) -> SocketAddr {
 pub struct Config {
     /// How roles are laid on threads.
     pub placement: PlacementChoice,
+    /// File that the recorded steps are written to at a clean end; nothing is recorded if unset.
+    pub record: Option<PathBuf>,
     /// The gateway.
     pub gateway: GatewayConfig,
     /// The controller.
@@ -67,6 +70,11 @@ pub struct ControllerConfig {
     /// Percentile of measured durations that promises are made on, in percent. A higher one trades
     /// goodput for fewer revoked requests.
     pub bound_percentile: f64,
+    /// Whether models are loaded before anybody asks for them, while pages are free.
+    pub preload: bool,
+    /// How long, in milliseconds, work with nothing queued behind it waits for an input that is later
+    /// than expected; never more than an eighth of the time that its deadline leaves.
+    pub input_patience_ms: u32,
 }
 
 /// What a worker is set to.
@@ -93,12 +101,16 @@ pub struct WorkerConfig {
     pub compute_cores: Vec<u16>,
     /// Instruction set of the kernels; the best of the machine if unset.
     pub instructions: Option<String>,
+    /// Faults that the driver is made to have once the worker has started, for tests: see
+    /// [`FaultPlan`].
+    pub faults: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Config {
         Config {
             placement: PlacementChoice::Auto,
+            record: None,
             gateway: GatewayConfig::default(),
             controller: ControllerConfig::default(),
             worker: WorkerConfig::default(),
@@ -114,7 +126,7 @@ impl Default for GatewayConfig {
 
 impl Default for ControllerConfig {
     fn default() -> ControllerConfig {
-        ControllerConfig { listen: DEFAULT_CONTROLLER, bound_percentile: 99.0 }
+        ControllerConfig { listen: DEFAULT_CONTROLLER, bound_percentile: 99.0, preload: true, input_patience_ms: 10 }
     }
 }
 
@@ -131,6 +143,7 @@ impl Default for WorkerConfig {
             threads: 1,
             compute_cores: Vec::new(),
             instructions: None,
+            faults: None,
         }
     }
 }
@@ -166,6 +179,9 @@ pub enum ConfigError {
         /// The most that is allowed.
         most: u64,
     },
+    /// The faults are none.
+    #[error("configuration: {0}")]
+    Faults(#[from] FaultError),
     /// The percentile is none.
     #[error("configuration: controller.bound_percentile is {value}; allowed is 50 to 100")]
     Percentile {
@@ -203,6 +219,8 @@ impl Config {
         within("worker.device_pages", self.worker.device_pages.into(), 1, 1 << 20)?;
         within("worker.slots", self.worker.slots.into(), 1, 4096)?;
         within("worker.threads", self.worker.threads.into(), 1, 64)?;
+        within("controller.input_patience_ms", self.controller.input_patience_ms.into(), 0, 60_000)?;
+        FaultPlan::parse(self.worker.faults.as_deref().unwrap_or_default())?;
         let percentile = self.controller.bound_percentile;
         if !(50.0..=100.0).contains(&percentile) {
             return Err(ConfigError::Percentile { value: percentile });

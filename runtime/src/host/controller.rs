@@ -9,11 +9,13 @@ use arrayvec::ArrayVec;
 use sys::uring::Completion;
 
 use super::config::Config;
-use super::role::{Io, Poll, Role};
+use super::role::{Io, Poll, Role, clock};
+use super::serve::recorder;
 use crate::base::{Nanos, RequestId, WorkerId};
 use crate::net::{LinkId, NetError, NetEvent, Owner};
+use crate::order::record::Record;
 use crate::profile::Percentile;
-use crate::scheduler::{self, Event, Outbox, Output, Scheduler};
+use crate::scheduler::{self, Event, Outbox, Output, Scheduler, steps};
 use crate::wire::{Message, ModelEntry, Refusal};
 
 use peers::{Gateways, Workers};
@@ -30,6 +32,7 @@ pub struct Controller {
     /// Links of `ctl` and whoever else only asks.
     observers: Vec<LinkId>,
     started: Nanos,
+    record: Record,
 }
 
 impl Controller {
@@ -42,6 +45,8 @@ impl Controller {
         let settings = scheduler::Config {
             percentile: percentile(config.controller.bound_percentile),
             max_requests: usize::from(config.gateway.requests).max(256) * crate::base::limits::MAX_GATEWAYS,
+            preload: config.controller.preload,
+            input_patience: Nanos::millis(config.controller.input_patience_ms.into()),
             ..scheduler::Config::default()
         };
         let controller = Controller {
@@ -53,6 +58,7 @@ impl Controller {
             models: Vec::new(),
             observers: Vec::new(),
             started: now,
+            record: recorder(config),
         };
         Ok((controller, io.net.address(listener)))
     }
@@ -61,6 +67,10 @@ impl Controller {
         let mut out = Outbox::new();
         self.scheduler.handle(now, event, &mut out);
         for output in out.drain(..) {
+            if self.record.is_on() {
+                let at = clock();
+                steps::write(&output, |time| time, |step| self.record.write(at, step));
+            }
             self.carry_out(output, io);
         }
     }
@@ -161,7 +171,9 @@ impl Controller {
 
     fn on_closed(&mut self, now: Nanos, link: LinkId, io: &mut Io) {
         self.observers.retain(|observer| *observer != link);
-        self.gateways.remove(link);
+        if let Some(gateway) = self.gateways.remove(link) {
+            self.tell(now, Event::GatewayLost(gateway), io);
+        }
         if let Some(worker) = self.workers.remove(link) {
             self.tell(now, Event::WorkerLost(worker), io);
             for gateway in self.gateways.links() {
@@ -205,6 +217,23 @@ impl Role for Controller {
         }
         let next = Poll::due(self.scheduler.due());
         next.min(self.synchronise(now, io)).min(self.publish(io))
+    }
+
+    /// Its listener stands: whoever connects is served.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn refuse(&mut self, now: Nanos, io: &mut Io) {
+        self.tell(now, Event::Drain, io);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.scheduler.open() == 0
+    }
+
+    fn take_record(&mut self) -> Record {
+        std::mem::replace(&mut self.record, Record::new(0))
     }
 }
 

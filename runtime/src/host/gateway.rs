@@ -9,12 +9,13 @@ use sys::memory::{HostLease, MemoryError};
 use sys::uring::Completion;
 
 use super::config::GatewayConfig;
-use super::role::{Io, Poll, Role};
-use crate::base::{Nanos, RequestId};
+use super::role::{Io, Poll, Role, clock};
+use crate::base::{Nanos, RequestId, SlotId, WorkerId};
 use crate::device::Held;
-use crate::gateway::{self, Answer, Core, Event, Outbox, Output};
+use crate::gateway::{self, Answer, Core, Event, Outbox, Output, steps};
 use crate::net::{LinkId, NetError, NetEvent, Owner, PayloadOut};
 use crate::order::Stages;
+use crate::order::record::Record;
 use crate::wire::{Message, Outcome, PeerRole, Refusal, Response};
 
 use backend::Backend;
@@ -38,7 +39,7 @@ enum Incoming {
     /// A request's inputs.
     Input(RequestId),
     /// A request's outputs, with the stages that they went through.
-    Output { request: RequestId, bytes: u32, stages: Stages },
+    Output { request: RequestId, from: (WorkerId, SlotId), bytes: u32, stages: Stages },
 }
 
 /// The gateway's role.
@@ -51,6 +52,7 @@ pub struct Gateway {
     backend: Backend,
     places: Vec<Place>,
     incoming: Vec<(LinkId, Incoming)>,
+    record: Record,
 }
 
 /// The highest bits of a tag say which payload it is.
@@ -62,7 +64,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`].
-    pub fn start(config: &GatewayConfig, io: &mut Io, owner: Owner) -> Result<(Gateway, SocketAddr), GatewayError> {
+    pub fn start(
+        config: &GatewayConfig,
+        record: Record,
+        io: &mut Io,
+        owner: Owner,
+    ) -> Result<(Gateway, SocketAddr), GatewayError> {
         let (count, bytes) = (usize::from(config.requests), config.payload_bytes as usize);
         let memory = |source| GatewayError::Memory { places: count, bytes, source };
         let mut places = Vec::with_capacity(count);
@@ -87,6 +94,7 @@ impl Gateway {
             backend: Backend::new(),
             places,
             incoming: Vec::with_capacity(2 * count),
+            record,
         };
         Ok((gateway, address))
     }
@@ -96,6 +104,11 @@ impl Gateway {
         let mut out = Outbox::new();
         self.core.handle(now, event, &mut out);
         for output in out.drain(..) {
+            if self.record.is_on()
+                && let Some(step) = steps::step(&output, |time| time)
+            {
+                self.record.write(clock(), step);
+            }
             self.carry_out(now, output, io);
         }
     }
@@ -205,12 +218,12 @@ impl Gateway {
                     self.tell(now, Event::PayloadWhole(request), io);
                 }
             }
-            Incoming::Output { request, bytes, stages } => {
+            Incoming::Output { request, from: (worker, slot), bytes, stages } => {
                 let place = &mut self.places[usize::from(request.index)];
                 place.output.put(lease);
                 if whole {
                     place.output_of = Some(request);
-                    self.tell(now, Event::Output { request, bytes, stages }, io);
+                    self.tell(now, Event::Output { request, worker, slot, bytes, stages }, io);
                 }
             }
         }
@@ -275,6 +288,23 @@ impl Role for Gateway {
         }
         let connecting = self.connect(now, io);
         Poll::due(self.core.due()).min(connecting)
+    }
+
+    /// It has its catalog, and every worker has welcomed it.
+    fn is_ready(&self) -> bool {
+        self.backend.is_ready()
+    }
+
+    fn refuse(&mut self, now: Nanos, io: &mut Io) {
+        self.tell(now, Event::Drain, io);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.core.held() == 0
+    }
+
+    fn take_record(&mut self) -> Record {
+        std::mem::replace(&mut self.record, Record::new(0))
     }
 }
 

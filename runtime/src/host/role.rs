@@ -1,13 +1,14 @@
 //! What a thread runs: roles, polled in turn, over one ring and one network.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 
 use sys::doorbell::Doorbell;
 use sys::uring::{Completion, Ring, RingConfig};
 
+use super::orders::{Notice, Order, Orders};
 use crate::base::Nanos;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Owner, is_net_completion};
+use crate::order::record::Record;
 
 /// Links of one thread.
 const LINKS: usize = 128;
@@ -58,6 +59,18 @@ pub trait Role {
 
     /// Does what time or devices have made possible; says when it wants to be polled again.
     fn poll(&mut self, now: Nanos, io: &mut Io) -> Poll;
+
+    /// Whether it can do its work: its peers know it, and it knows them.
+    fn is_ready(&self) -> bool;
+
+    /// Takes on nothing new from here on.
+    fn refuse(&mut self, now: Nanos, io: &mut Io);
+
+    /// Whether all that it took on is finished.
+    fn is_quiet(&self) -> bool;
+
+    /// What it recorded, at its end.
+    fn take_record(&mut self) -> Record;
 }
 
 /// How a thread waits.
@@ -91,7 +104,8 @@ impl Station {
         Ok(Station { io: Io { ring, net }, bell })
     }
 
-    /// Runs `roles`, whose places are their [`Owner`]s, until `stop` is set and the bell rung.
+    /// Runs `roles`, whose places are their [`Owner`]s, until `orders` say stop and the bell is rung.
+    /// Notices are for whoever gives the orders.
     ///
     /// # Errors
     /// [`NetError::Ring`] if the ring fails: nothing can go on without it.
@@ -102,10 +116,12 @@ impl Station {
         mut self,
         roles: &mut [(Owner, Box<dyn Role + Send>)],
         waiting: Waiting,
-        stop: &Arc<AtomicBool>,
+        orders: &Orders,
+        notices: &Sender<Notice>,
     ) -> Result<(), NetError> {
         let mut looked_at = Nanos::ZERO;
-        while !stop.load(Ordering::Relaxed) {
+        let mut heralds: Vec<Herald> = roles.iter().map(|(owner, _)| Herald::new(*owner)).collect();
+        while orders.get() != Order::Stop {
             let mut next = self.turn(roles)?;
             if next != Poll::Now && waiting == Waiting::Sleep {
                 // Work that was published before the bell was armed is found by one more turn.
@@ -113,6 +129,10 @@ impl Station {
                 next = self.turn(roles)?;
             }
             let now = clock();
+            let order = orders.get();
+            for (herald, (_, role)) in heralds.iter_mut().zip(roles.iter_mut()) {
+                herald.attend(now, role.as_mut(), order, &mut self.io, notices);
+            }
             if now.since(looked_at) > NET_PERIOD {
                 looked_at = now;
                 self.io.net.tick(now);
@@ -122,7 +142,7 @@ impl Station {
                 Poll::At(at) => at.min(looked_at + NET_PERIOD) - WAKE_AHEAD,
                 Poll::Idle => looked_at + NET_PERIOD,
             };
-            if waiting == Waiting::Sleep && until > now && !stop.load(Ordering::Relaxed) {
+            if waiting == Waiting::Sleep && until > now && orders.get() == order {
                 self.io.ring.wait(Some(until.0))?;
             } else {
                 self.io.ring.submit()?;
@@ -161,6 +181,40 @@ impl Station {
         self.io.net.flush(&mut self.io.ring, now);
         self.io.ring.submit()?;
         Ok(if self.io.net.has_events() { Poll::Now } else { next })
+    }
+}
+
+/// Passes orders on to one role, and tells of it.
+#[derive(Debug)]
+struct Herald {
+    owner: Owner,
+    /// The role has said that it is ready.
+    ready: bool,
+    /// The order that the role has.
+    order: Order,
+    /// The order under which the role has said that it is quiet.
+    quiet: Order,
+}
+
+impl Herald {
+    fn new(owner: Owner) -> Herald {
+        Herald { owner, ready: false, order: Order::Serve, quiet: Order::Serve }
+    }
+
+    /// Nobody listens any more once the process ends at once: then nothing is told, and nothing lost.
+    fn attend(&mut self, now: Nanos, role: &mut dyn Role, order: Order, io: &mut Io, notices: &Sender<Notice>) {
+        if !self.ready && role.is_ready() {
+            self.ready = true;
+            let _ = notices.send(Notice::Ready(self.owner));
+        }
+        if self.order == Order::Serve && order > Order::Serve {
+            role.refuse(now, io);
+        }
+        self.order = order;
+        if self.quiet != order && role.is_quiet() && !io.net.is_sending() {
+            self.quiet = order;
+            let _ = notices.send(Notice::Quiet(self.owner, order));
+        }
     }
 }
 

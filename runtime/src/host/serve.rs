@@ -1,20 +1,22 @@
 //! Processes made of roles: `serve` runs all in one, the others one each, on the same threads and links.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Sender, channel};
 
-use sys::doorbell::Doorbell;
 use thiserror::Error;
 
 use super::config::{Config, ConfigError};
 use super::controller::Controller;
 use super::gateway::{Gateway, GatewayError};
+use super::orders::{Notice, Orders};
 use super::placement::{Layout, Placement};
+use super::recording::RecordingError;
 use super::role::{Role, Station, Waiting, clock};
+use super::server::{Ender, Server, Thread};
 use super::worker::{self, StartError, WorkerReport};
+use crate::base::limits::RECORD_STEPS;
 use crate::net::{NetError, Owner};
+use crate::order::record::Record;
 
 /// Which roles a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,9 @@ pub enum ServeError {
     /// The worker can't start.
     #[error(transparent)]
     Worker(#[from] Box<StartError>),
+    /// The record can't be written.
+    #[error(transparent)]
+    Record(#[from] RecordingError),
     /// A thread can't be started.
     #[error("starting thread {name}: {source}")]
     Thread {
@@ -84,22 +89,6 @@ pub struct ServeReport {
     pub models: Option<WorkerReport>,
 }
 
-/// A running process. Dropping it stops its threads.
-#[derive(Debug)]
-pub struct Server {
-    /// For people.
-    pub report: ServeReport,
-    threads: Vec<Thread>,
-    stop: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-struct Thread {
-    name: &'static str,
-    bell: Doorbell,
-    handle: Option<JoinHandle<Result<(), NetError>>>,
-}
-
 type Roles = Vec<(Owner, Box<dyn Role + Send>)>;
 
 /// A station that is being filled with roles.
@@ -116,15 +105,17 @@ impl Crew {
         Ok(Crew { name, station: Station::new()?, roles: Vec::new(), core, waiting })
     }
 
-    fn launch(mut self, stop: &Arc<AtomicBool>) -> Result<Thread, ServeError> {
-        let (name, bell, stop) = (self.name, self.station.bell.clone(), Arc::clone(stop));
+    fn launch(mut self, orders: &Orders, notices: &Sender<Notice>) -> Result<Thread, ServeError> {
+        let (name, bell, orders, last_words) =
+            (self.name, self.station.bell.clone(), orders.clone(), LastWords(notices.clone()));
         let run = move || {
             sys::thread::name_current(self.name);
             sys::thread::register_current(self.name);
             // The placement was chosen among the cores that this process may use; a core that is
             // taken from it meanwhile leaves the thread where the kernel puts it.
             let _pinned = self.core.map(sys::thread::pin_current);
-            self.station.run(&mut self.roles, self.waiting, &stop)
+            self.station.run(&mut self.roles, self.waiting, &orders, &last_words.0)?;
+            Ok(self.roles.iter_mut().map(|(_, role)| role.take_record()).collect())
         };
         let handle = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         let handle = handle.map_err(|source| ServeError::Thread { name, source })?;
@@ -132,9 +123,19 @@ impl Crew {
     }
 }
 
-const GATEWAY: Owner = Owner(0);
-const CONTROLLER: Owner = Owner(1);
-const WORKER: Owner = Owner(2);
+/// Says that a thread has ended, however it does.
+struct LastWords(Sender<Notice>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        // Nobody listens any more where the end was ordered.
+        let _ = self.0.send(Notice::Ended);
+    }
+}
+
+pub(super) const GATEWAY: Owner = Owner(0);
+pub(super) const CONTROLLER: Owner = Owner(1);
+pub(super) const WORKER: Owner = Owner(2);
 
 /// Starts a process of `parts`; `progress` is told what takes time.
 ///
@@ -159,24 +160,31 @@ pub fn start(config: &Config, parts: Parts, progress: impl FnMut(&str)) -> Resul
     }
     if parts.gateway {
         let crew = crew_of(&mut crews, GATEWAY);
-        let (gateway, address) = Gateway::start(&config.gateway, &mut crew.station.io, GATEWAY)?;
+        let (gateway, address) = Gateway::start(&config.gateway, recorder(&config), &mut crew.station.io, GATEWAY)?;
         crew.roles.push((GATEWAY, Box::new(gateway)));
         report.gateway = Some(address);
     }
     if parts.worker {
         let crew = crew_of(&mut crews, WORKER);
-        let started =
-            worker::start(&config.worker, &placement, &mut crew.station, WORKER, progress).map_err(Box::new)?;
+        let started = worker::start(&config.worker, &placement, recorder(&config), &mut crew.station, WORKER, progress)
+            .map_err(Box::new)?;
         crew.roles.push((WORKER, Box::new(started.worker)));
         report.worker = Some(started.address);
         report.models = Some(started.report);
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut server = Server { report, threads: Vec::new(), stop: Arc::clone(&stop) };
+    let (sender, notices) = channel();
+    let owners = crews.iter().flat_map(|crew| crew.roles.iter().map(|(owner, _)| *owner)).collect();
+    let (orders, ender, record) = (Orders::default(), Ender(sender.clone()), config.record);
+    let mut server = Server { report, owners, threads: Vec::new(), orders, notices, ender, record };
     for crew in crews.into_iter().filter(|crew| !crew.roles.is_empty()) {
-        server.threads.push(crew.launch(&stop)?);
+        server.threads.push(crew.launch(&server.orders, &sender)?);
     }
     Ok(server)
+}
+
+/// A record of one role: off unless a file for it was named.
+pub(super) fn recorder(config: &Config) -> Record {
+    Record::new(if config.record.is_some() { RECORD_STEPS } else { 0 })
 }
 
 /// One crew in the layout `dense`, one for each role in `full`, in the order of the owners.
@@ -202,54 +210,4 @@ fn crews(placement: &Placement, parts: Parts) -> Result<Vec<Crew>, NetError> {
 fn crew_of(crews: &mut [Crew], owner: Owner) -> &mut Crew {
     let place = if crews.len() == 1 { 0 } else { usize::from(owner.0) };
     &mut crews[place]
-}
-
-impl Server {
-    /// Waits until a thread ends, which only a failure makes it do.
-    ///
-    /// # Errors
-    /// What ended it.
-    pub fn wait(mut self) -> Result<(), ServeError> {
-        for thread in &mut self.threads {
-            if let Some(handle) = thread.handle.take() {
-                join(thread.name, handle)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Stops all threads and waits for them.
-    ///
-    /// # Errors
-    /// What a thread failed with before.
-    pub fn stop(mut self) -> Result<(), ServeError> {
-        self.ring_out();
-        for thread in &mut self.threads {
-            if let Some(handle) = thread.handle.take() {
-                join(thread.name, handle)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn ring_out(&self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.threads.iter().for_each(|thread| thread.bell.ring());
-    }
-}
-
-fn join(name: &'static str, handle: JoinHandle<Result<(), NetError>>) -> Result<(), ServeError> {
-    handle.join().map_err(|_| ServeError::Panicked { name })?.map_err(ServeError::from)
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.ring_out();
-        for thread in &mut self.threads {
-            if let Some(handle) = thread.handle.take() {
-                // A failure was either asked for by `stop` and `wait`, or nobody wants to hear of it.
-                let _ = handle.join();
-            }
-        }
-    }
 }

@@ -9,17 +9,18 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use sys::uring::Completion;
 
-use super::role::{Io, Poll, Role};
+use super::role::{Io, Poll, Role, clock};
 use crate::base::{DeviceId, Nanos, RequestId, SlotId};
 use crate::device::{Architecture, Lanes};
 use crate::disk::{Disk, is_disk_completion};
 use crate::net::{LinkId, NetEvent, Owner, PayloadOut};
 use crate::order::Stages;
+use crate::order::record::Record;
 use crate::wire::handshake::WorkerOffer;
 use crate::wire::message::FREED_SLOTS;
 use crate::wire::{Inventory, InventoryEntry, Message, PeerFault};
 use crate::worker::event::{DeviceOut, DeviceOutbox, HostOut, HostOutbox};
-use crate::worker::{DeviceCore, DeviceEvent, HostEvent, HostTier};
+use crate::worker::{DeviceCore, DeviceEvent, HostEvent, HostTier, Witness};
 
 pub(super) use ready::{Wanted, ready};
 pub use start::{StartError, WorkerReport, start};
@@ -73,6 +74,8 @@ pub struct Worker {
     gateways: Vec<links::Gateway>,
     work: VecDeque<Work>,
     freed: ArrayVec<SlotId, FREED_SLOTS>,
+    record: Record,
+    witness: Witness,
 }
 
 impl Worker {
@@ -86,8 +89,15 @@ impl Worker {
             match work {
                 Work::Host(event) => {
                     let mut out = HostOutbox::new();
+                    if self.record.is_on() {
+                        self.witness.told(clock(), &event, |at, step| self.record.write(at, step));
+                    }
                     self.tier.handle(now, event, &mut out);
                     for output in out.drain(..) {
+                        if self.record.is_on() {
+                            let write = |at, step| self.record.write(at, step);
+                            self.witness.said(clock(), &output, |time| time, write);
+                        }
                         self.carry_out(now, output, io);
                     }
                 }
@@ -233,5 +243,21 @@ impl Role for Worker {
         let enlisting = self.enlist(now, io);
         let next = if busy { Poll::Now } else { self.due() };
         next.min(enlisting)
+    }
+
+    /// The controller has welcomed it and has its inventory.
+    fn is_ready(&self) -> bool {
+        matches!(self.enlistment, Enlistment::Enlisted { .. })
+    }
+
+    /// The controller decides what runs: a worker carries out what it is ordered until its end.
+    fn refuse(&mut self, _now: Nanos, _io: &mut Io) {}
+
+    fn is_quiet(&self) -> bool {
+        self.tier.is_quiet() && self.devices.iter().all(|device| device.core.is_quiet())
+    }
+
+    fn take_record(&mut self) -> Record {
+        std::mem::replace(&mut self.record, Record::new(0))
     }
 }

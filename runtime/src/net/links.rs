@@ -312,6 +312,11 @@ impl Net {
         self.events.pop_front()
     }
 
+    /// Whether anything that was to be sent has not been accepted by its socket.
+    pub fn is_sending(&self) -> bool {
+        self.links.iter().flatten().any(|link| link.ending.is_none() && !link.outgoing.is_empty())
+    }
+
     /// Whether there are events to be taken.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()

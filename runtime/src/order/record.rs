@@ -5,11 +5,13 @@
 //! further records are counted, never silently lost: a check over a walk first asserts that
 //! [`Record::dropped`] is 0.
 
-use super::Status;
+use serde::{Deserialize, Serialize};
+
+use super::{ActionKind, Status};
 use crate::base::{ActionId, DeviceId, ModelId, Nanos, RequestId, SlotId, WorkerId};
 
 /// How a request ended; exactly one of these for each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum End {
     /// Answered before its deadline.
@@ -37,7 +39,7 @@ impl End {
 }
 
 /// What kind of action a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Verb {
     /// Disk to host pages.
@@ -52,8 +54,21 @@ pub enum Verb {
     Infer = 5,
 }
 
+impl Verb {
+    /// What an action of this kind does.
+    pub fn of(kind: &ActionKind) -> Verb {
+        match kind {
+            ActionKind::Fetch => Verb::Fetch,
+            ActionKind::Drop => Verb::Drop,
+            ActionKind::Load { .. } => Verb::Load,
+            ActionKind::Unload { .. } => Verb::Unload,
+            ActionKind::Infer { .. } => Verb::Infer,
+        }
+    }
+}
+
 /// Which lane, or the disk, worked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Place {
     /// Reads into host pages.
@@ -69,7 +84,7 @@ pub enum Place {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A gateway asked the controller for a request.
     Asked {
@@ -176,7 +191,7 @@ pub enum Event {
 }
 
 /// An event and its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// When, on the clock of whoever wrote it.
     pub at: Nanos,

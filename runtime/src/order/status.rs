@@ -1,7 +1,9 @@
 //! How an action, or one item of it, ended at the worker.
 
+use serde::{Deserialize, Serialize};
+
 /// The outcome of an action; text is made by the reader, the wire carries the code and two numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Status {
     /// Done.
     Ok,

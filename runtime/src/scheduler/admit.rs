@@ -93,13 +93,10 @@ impl Core {
     }
 
     /// Plans an admitted request anew, whose booking and slot are gone already: books it where it can
-    /// still be in time, or says why nowhere.
+    /// still be in time, or says why nowhere. The caller has looked at how often it was planned.
     pub(super) fn place_again(&mut self, now: Nanos, request: usize, out: &mut Outbox) -> Result<(), Reject> {
         let Admitted { ask, model, attempts, .. } = *self.requests.get(request);
         let mut refusal = Refusal::default();
-        if attempts >= self.config.attempts {
-            return Err(Reject::WouldBeLate { predicted: ask.slo });
-        }
         let offer = self.best_offer(now, &ask, model, &mut refusal).ok_or_else(|| refusal.reason(now, &ask))?;
         *self.requests.get_mut(request) = self.place(now, &offer, ask, model, attempts + 1, out);
         self.book(request, &offer, now);

@@ -158,9 +158,11 @@ impl Core {
         }
         self.counters.infers += 1;
         // What comes later than its bound is not waited for while work is queued behind it; otherwise
-        // for as long as the batch itself takes. A worker that wakes a little late must still be able
+        // for as long as the batch itself takes, or for a while that its deadline can spare: nobody
+        // gains by an INFER that runs without it. A worker that wakes a little late must still be able
         // to start with what is there.
-        let idle = if device.booked.is_empty() { cost.expected } else { Nanos::ZERO };
+        let patience = self.config.input_patience.min(Nanos(latest.since(now).0 / 8));
+        let idle = if device.booked.is_empty() { cost.expected.max(patience) } else { Nanos::ZERO };
         let ready_by = ready_by.max(expected_start + idle).min(latest - self.config.safety_margin).max(now);
         let action = Action {
             id,

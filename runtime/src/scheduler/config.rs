@@ -29,8 +29,11 @@ pub struct Config {
     pub percentile: Percentile,
     /// INFERs ordered and not yet answered, per device.
     pub committed: usize,
-    /// How often one request may be planned.
+    /// How often one request may be planned; where only its input had not come, four times as often.
     pub attempts: u8,
+    /// How long an INFER with nothing queued behind it waits for an input that is later than its bound,
+    /// at most; never more than an eighth of the time that is left.
+    pub input_patience: Nanos,
     /// LOAD of one page, before any is measured.
     pub load_per_page: Nanos,
     /// FETCH of one page, before any is measured.
@@ -56,6 +59,7 @@ impl Default for Config {
             percentile: Percentile::P99,
             committed: EXEC_DEPTH + 1,
             attempts: 3,
+            input_patience: Nanos::millis(10),
             load_per_page: Nanos::millis(1),
             fetch_per_page: Nanos::millis(4),
             preload: true,

@@ -1,5 +1,7 @@
 //! The scheduler's state, and which part handles which event.
 
+use arrayvec::ArrayVec;
+
 use super::Scheduler;
 use super::actions::Actions;
 use super::config::Config;
@@ -10,8 +12,8 @@ use super::models::Models;
 use super::requests::{Phase, Requests};
 use super::status::{Counters, DeviceStatus, ModelStatus, Snapshot};
 use super::strategy::Chain;
-use crate::base::limits::{LANE_CREDITS, MAX_DEVICES_PER_WORKER};
-use crate::base::{Nanos, RequestId, SlotId, WorkerId};
+use crate::base::limits::{LANE_CREDITS, MAX_DEVICES_PER_WORKER, MAX_GATEWAYS};
+use crate::base::{GatewayId, Nanos, RequestId, SlotId, WorkerId};
 use crate::order::record::End;
 use crate::profile::{DurationWindow, ProfileStore};
 
@@ -35,6 +37,8 @@ pub struct Core {
     pub(super) load_due: Option<Nanos>,
     /// When unmet demand is looked through next; none while there is none.
     pub(super) demand_due: Option<Nanos>,
+    /// Gateways that are gone, each with the place at which giving up its requests goes on.
+    pub(super) gone_gateways: ArrayVec<(GatewayId, u16), MAX_GATEWAYS>,
     /// Models that preloading has looked at since something changed.
     pub(super) preload_cursor: usize,
     pub(super) start_error: Box<DurationWindow>,
@@ -58,11 +62,17 @@ impl Core {
             draining: false,
             load_due: None,
             demand_due: None,
+            gone_gateways: ArrayVec::new(),
             preload_cursor: 0,
             start_error: Box::default(),
             duration_error: Box::default(),
             config,
         }
+    }
+
+    /// Requests that were admitted and have not ended.
+    pub fn open(&self) -> usize {
+        self.requests.len()
     }
 
     /// The settings in force.
@@ -227,6 +237,7 @@ impl Scheduler for Core {
             }
             Event::Withdraw(request) => self.withdraw(now, request, out),
             Event::WorkerUp(up) => self.worker_up(now, &up),
+            Event::GatewayLost(gateway) => self.gateway_lost(gateway),
             Event::WorkerLost(worker) => self.worker_lost(worker),
             Event::ClockError(worker, error) => {
                 self.workers.iter_mut().filter(|known| known.id == worker).for_each(|known| known.clock_error = error);
@@ -238,11 +249,13 @@ impl Scheduler for Core {
             Event::Tick => self.tick(now, out),
         }
         self.sweep_lost(now, out);
+        self.sweep_gateways(now, out);
         self.pump_loads(now, out);
     }
 
     fn due(&self) -> Option<Nanos> {
-        self.devices.iter().filter_map(|device| device.next_due).chain(self.load_due).min()
+        let sweep = (!self.gone_gateways.is_empty()).then_some(Nanos::ZERO);
+        self.devices.iter().filter_map(|device| device.next_due).chain(self.load_due).chain(sweep).min()
     }
 
     fn status(&self) -> Snapshot {

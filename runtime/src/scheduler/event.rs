@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 
 use crate::base::limits::{MAX_OUT, MAX_SHAPES, MAX_SLOT_CLASSES};
-use crate::base::{ActionId, DeviceId, ModelId, Nanos, RequestId, ShapeId, SlotId, WorkerId};
+use crate::base::{ActionId, DeviceId, GatewayId, ModelId, Nanos, RequestId, ShapeId, SlotId, WorkerId};
 use crate::order::record::End;
 use crate::order::{Action, ActionResult, Reject, Status};
 use crate::package::Target;
@@ -133,6 +133,8 @@ pub enum Event {
     },
     /// A worker connected. Off the path.
     WorkerUp(Box<WorkerUp>),
+    /// A gateway's connection was lost: nobody waits for its requests. Off the path.
+    GatewayLost(GatewayId),
     /// A worker's connection was lost, and all that it held.
     WorkerLost(WorkerId),
     /// The error of a worker's clock changed.

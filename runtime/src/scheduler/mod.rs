@@ -11,6 +11,7 @@ pub mod config;
 pub mod core;
 pub mod event;
 mod evict;
+mod gateway_lost;
 mod handovers;
 mod load;
 mod mirror;
@@ -19,6 +20,7 @@ mod requests;
 mod result;
 mod slots;
 pub mod status;
+pub mod steps;
 mod strategy;
 #[cfg(test)]
 mod tests;

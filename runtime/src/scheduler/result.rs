@@ -8,6 +8,9 @@ use super::strategy::Link;
 use crate::base::{Nanos, WorkerId};
 use crate::order::{ActionResult, ItemOutcome, Reject, Stages, Status};
 
+/// Where only its input had not come, a request may be planned that many times as often.
+const LATE_INPUT_ATTEMPTS: u8 = 4;
+
 impl Core {
     pub(super) fn result(&mut self, now: Nanos, worker: WorkerId, result: &ActionResult, out: &mut Outbox) {
         let known = self.actions.find(result.action);
@@ -100,7 +103,9 @@ impl Core {
             let waited = now.since(admitted.placed);
             self.devices[admitted.device].delays[class].input.record(waited.three_halves());
         }
-        let again = !matches!(outcome.status, Status::BadAction) && admitted.attempts < self.config.attempts;
+        // An input that is late costs no work, and is waited for longer with each attempt.
+        let late = if outcome.status == Status::InputMissing { LATE_INPUT_ATTEMPTS } else { 1 };
+        let again = !matches!(outcome.status, Status::BadAction) && admitted.attempts < late * self.config.attempts;
         if again && outcome.input_held && self.plan_in_place(now, request) {
             return;
         }
@@ -226,7 +231,12 @@ impl Core {
         self.discard(admitted.device, admitted.slot, out);
         let device = &self.devices[admitted.device];
         let (lost, failed) = (device.lost, device.residency.get(admitted.model).and_then(|held| held.failed));
-        if let Err(reason) = self.place_again(now, request, out) {
+        let placed = if admitted.attempts < self.config.attempts {
+            self.place_again(now, request, out)
+        } else {
+            Err(Reject::WouldBeLate { predicted: admitted.ask.slo })
+        };
+        if let Err(reason) = placed {
             let reason = if lost { Reject::WorkerLost } else { reason };
             let status = failed.filter(|_| !lost).unwrap_or(Status::ShuttingDown);
             self.end(request, reason, status, out);

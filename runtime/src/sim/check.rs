@@ -281,11 +281,6 @@ impl Checker {
         self.transfers = self.held.values().filter(|held| held.kind != Kind::Infer).count();
     }
 
-    /// Whether a worker's action is a FETCH.
-    pub(super) fn is_fetch(&self, worker: WorkerId, action: ActionId) -> bool {
-        self.held.get(&(worker, action)).is_some_and(|held| held.kind == Kind::Fetch)
-    }
-
     /// Actions other than INFERs that workers hold.
     pub(super) fn transfers(&self) -> usize {
         self.transfers

@@ -17,6 +17,7 @@ pub mod model;
 pub mod op;
 pub mod pages;
 pub mod slots;
+pub mod steps;
 
 pub use config::{DeviceConfig, HostConfig};
 pub use device_core::DeviceCore;
@@ -26,3 +27,4 @@ pub use model::{ArchitectureId, ModelInfo, PlanSet};
 pub use op::{DiskOp, DiskOutcome, DiskTicket, Lane, LaneOp, LaneOutcome, LaneTicket};
 pub use pages::{DevicePage, HostPage};
 pub use slots::Receive;
+pub use steps::Witness;

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use clap::Args;
 use runtime::host::config::PlacementChoice;
-use runtime::host::{self, Config, ConfigError, Parts, ServeError, ServeReport};
+use runtime::host::{self, Config, ConfigError, DRAIN_LIMIT, Ender, Parts, ServeError, ServeReport};
+use sys::signal::EndSignals;
 use thiserror::Error;
 
 use crate::print::tell;
@@ -72,6 +74,15 @@ pub(super) struct CommonArgs {
     /// Percentile of measured durations that promises are made on.
     #[arg(long, value_name = "PERCENT")]
     bound_percentile: Option<f64>,
+    /// Whether models are loaded before anybody asks for them, while pages are free.
+    #[arg(long, value_name = "BOOL")]
+    preload: Option<bool>,
+    /// Milliseconds that work with nothing queued behind it waits for an input that is late.
+    #[arg(long, value_name = "MS")]
+    input_patience_ms: Option<u32>,
+    /// File for the record of what happened to requests and actions, written at a clean end.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -113,6 +124,9 @@ pub(super) struct WorkerFlags {
     /// Instruction set of the kernels: avx512, avx2 or portable.
     #[arg(long)]
     instructions: Option<String>,
+    /// Faults that the driver is made to have, for tests: `ENTRY@WHEN=WHAT,...`.
+    #[arg(long, hide = true, value_name = "RULES")]
+    faults: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -128,10 +142,16 @@ pub enum ServerError {
     /// The configuration can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Signals can't be waited for.
+    #[error("waiting for signals: {0}")]
+    Signals(std::io::Error),
     /// It can't start, or stopped.
     #[error(transparent)]
     Serve(#[from] ServeError),
 }
+
+/// What a process ends with that a signal ends at once, beside the signal's number.
+const EXIT_BY_SIGNAL: i32 = 128;
 
 fn set<T>(key: &mut T, flag: Option<T>) {
     if let Some(value) = flag {
@@ -150,6 +170,9 @@ impl CommonArgs {
         });
         set(&mut config.placement, placement);
         set(&mut config.controller.bound_percentile, self.bound_percentile);
+        set(&mut config.controller.preload, self.preload);
+        set(&mut config.controller.input_patience_ms, self.input_patience_ms);
+        config.record = self.record.or(config.record.take());
         Ok(config)
     }
 }
@@ -169,6 +192,7 @@ impl WorkerFlags {
         worker.models = self.models.or(worker.models.take());
         worker.profiles = self.profiles.or(worker.profiles.take());
         worker.instructions = self.instructions.or(worker.instructions.take());
+        worker.faults = self.faults.or(worker.faults.take());
         set(&mut worker.host_pages, self.host_pages);
         set(&mut worker.device_pages, self.device_pages);
         set(&mut worker.slots, self.slots);
@@ -223,13 +247,41 @@ pub fn worker(args: WorkerArgs) -> Result<(), ServerError> {
 }
 
 fn run(config: &Config, parts: Parts) -> Result<(), ServerError> {
+    let ender = end_by_signal()?;
     tell!("{}", config.to_toml());
-    let server = host::start(config, parts, |model| tell!("measuring {model}"))?;
+    let mut server = host::start(config, parts, |model| tell!("measuring {model}"))?;
+    // Nobody has set it before.
+    let _ = ender.set(server.ender());
     print_report(&server.report);
-    Ok(server.wait()?)
+    // The last line of a start: it says that the first request will be served.
+    if server.until_ready()? {
+        tell!("ready");
+        server.until_told()?;
+    }
+    tell!("ending      refusing what is new, finishing what was taken on");
+    if !server.drain()? {
+        tell!("unfinished  after {} s not all was finished", DRAIN_LIMIT.as_secs());
+    }
+    tell!("ended");
+    Ok(())
 }
 
-/// What a newcomer wants to know, and what a script waits for: the last line says that all is ready.
+/// Has the first SIGINT or SIGTERM end the server once it is there, and every other one the process.
+fn end_by_signal() -> Result<Arc<OnceLock<Ender>>, ServerError> {
+    let signals = EndSignals::block().map_err(ServerError::Signals)?;
+    let ender = Arc::new(OnceLock::<Ender>::new());
+    let theirs = Arc::clone(&ender);
+    let wait = move || {
+        let first = signals.wait();
+        let Some(ender) = theirs.get() else { std::process::exit(EXIT_BY_SIGNAL + first) };
+        ender.end();
+        std::process::exit(EXIT_BY_SIGNAL + signals.wait());
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(ServerError::Signals)?;
+    Ok(ender)
+}
+
+/// What a newcomer wants to know.
 fn print_report(report: &ServeReport) {
     tell!("placement   {}", report.placement);
     if let Some(worker) = &report.models {
@@ -257,5 +309,4 @@ fn print_report(report: &ServeReport) {
     for (role, address) in addresses.iter().filter_map(|(role, address)| address.map(|address| (role, address))) {
         tell!("{role:<11} {address}");
     }
-    tell!("ready");
 }

@@ -20,7 +20,7 @@ use runtime::wire::ModelEntry;
 
 use crate::print::say;
 
-/// How long a started server may take to list its models.
+/// How long a server that was found running may take to list its models.
 const PATIENCE: Nanos = Nanos::seconds(20);
 /// How often it is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(20);
@@ -80,7 +80,8 @@ fn serve(packages: &Path) -> Result<Server, DemoError> {
     config.gateway.requests = PLACES;
     config.worker.slots = SLOTS;
     config.worker.models = Some(packages.to_owned());
-    let server = host::start(&config, Parts::ALL, |step| say!("  {step}"))?;
+    let mut server = host::start(&config, Parts::ALL, |step| say!("  {step}"))?;
+    server.until_ready()?;
     say!("{}", server.report.placement.trim_end());
     Ok(server)
 }

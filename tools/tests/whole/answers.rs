@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::house::{House, SMALL_GATEWAY, SMALL_WORKER, text};
+use super::house::{House, text};
+use super::trio::Trio;
 
 #[test]
 fn one_process_answers_and_tells_about_itself() {
@@ -27,10 +28,7 @@ fn one_process_answers_and_tells_about_itself() {
     assert_eq!(slo, Some(20_000_000_000));
     assert!(latency > Some(0) && latency <= slo, "{printed}");
 
-    let ask = |topic: &str| -> Value {
-        let said = house.run(&["ctl", topic, "--server", &server.controller, "--json"]).succeeded();
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("ctl {topic}: {error}: {said}"))
-    };
+    let ask = |topic: &str| house.ctl(topic, &server.controller);
     let status = ask("status");
     assert_eq!((status["models"].as_u64(), status["workers"].as_u64()), (Some(2), Some(1)), "{status}");
     let requests = &status["requests"];
@@ -53,28 +51,12 @@ fn one_process_answers_and_tells_about_itself() {
 #[test]
 fn three_processes_answer_as_one_does() {
     let house = House::new(&[1]);
-    let mut controller = house.start(&["controller", "--listen", "127.0.0.1:0"]);
-    controller.wait_for("ready");
-    let address = controller.value("controller");
-    let [models, profiles] = ["models", "profiles"].map(|name| house.path(name));
-
-    let mut arguments = vec!["worker", "--controller", &address, "--listen", "127.0.0.1:0"];
-    arguments.extend(["--models", text(&models), "--profiles", text(&profiles)]);
-    arguments.extend(SMALL_WORKER);
-    let mut worker = house.start(&arguments);
-    worker.wait_for("ready");
-
-    let mut arguments = vec!["gateway", "--controller", &address, "--gateway-listen", "127.0.0.1:0"];
-    arguments.extend(SMALL_GATEWAY);
-    let mut gateway = house.start(&arguments);
-    gateway.wait_for("ready");
-
-    let door = gateway.value("gateway");
-    house.wait_until_served(&door, 1);
+    let mut trio = Trio::start(&house, &[]);
+    house.infer(&trio.door, 1, &[]).succeeded();
     house.assert_right(&house.path("y.npy"), 1);
     let split = fs::read(house.path("y.npy")).expect("written");
-    assert!(controller.runs() && worker.runs() && gateway.runs());
-    drop((gateway, worker, controller));
+    assert!(trio.controller.runs() && trio.worker.runs() && trio.gateway.runs());
+    drop(trio);
 
     let mut server = house.serve(1);
     house.assert_serves(&mut server, 1);

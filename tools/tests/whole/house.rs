@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::heavy;
 use super::model::{self, IN, OUT, SIDE};
 use super::program::{Done, PATIENCE, Program, run};
 
@@ -43,6 +45,13 @@ impl House {
         let onnx = self.path(&format!("tiny-{seed}.onnx"));
         model::write(&onnx, seed);
         self.run(&["import", text(&onnx), "-o", text(&self.package(seed))]).succeeded();
+    }
+
+    /// Adds the model that keeps a device busy, as `heavy`.
+    pub fn add_heavy(&self) {
+        let onnx = self.path("heavy.onnx");
+        heavy::write(&onnx);
+        self.run(&["import", text(&onnx), "-o", text(&self.path("models/heavy.cwk"))]).succeeded();
     }
 
     /// The numbers in `x.npy`.
@@ -92,18 +101,43 @@ impl House {
         arguments.into_iter().map(str::to_owned).collect()
     }
 
-    /// A server of all roles that serves the model of `seed` already.
+    /// A server of all roles that has served the model of `seed` once. The first request is served:
+    /// a server that says that it is ready is.
     pub fn serve(&self, seed: u32) -> Server {
-        let arguments = self.serve_arguments("127.0.0.1:0");
-        let mut program = self.start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-        program.wait_for("ready");
-        let (gateway, controller) = (program.value("gateway"), program.value("controller"));
-        let server = Server { program, gateway, controller };
-        self.wait_until_served(&server.gateway, seed);
+        let server = self.serve_with(&[]);
+        self.infer(&server.gateway, seed, &[]).succeeded();
         server
     }
 
-    /// Asks until an answer comes: the worker enlists after the server says that it is ready.
+    /// A server of all roles, with more arguments.
+    pub fn serve_with(&self, more: &[&str]) -> Server {
+        let arguments = self.serve_arguments("127.0.0.1:0");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let mut program = self.start(&arguments);
+        program.wait_for("ready");
+        let (gateway, controller) = (program.value("gateway"), program.value("controller"));
+        Server { program, gateway, controller }
+    }
+
+    /// What the controller says about a topic.
+    pub fn ctl(&self, topic: &str, controller: &str) -> Value {
+        let said = self.run(&["ctl", topic, "--server", controller, "--json"]).succeeded();
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("ctl {topic}: {error}: {said}"))
+    }
+
+    /// Asks the controller until what it says is as wanted.
+    pub fn wait_for(&self, topic: &str, controller: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let said = self.ctl(topic, controller);
+            if wanted(&said) {
+                return said;
+            }
+            assert!(Instant::now() < until, "the controller still says {said}");
+        }
+    }
+
+    /// Asks until an answer comes: after a worker has come, the others are told of it.
     pub fn wait_until_served(&self, gateway: &str, seed: u32) {
         let until = Instant::now() + PATIENCE;
         loop {

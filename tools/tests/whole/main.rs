@@ -5,7 +5,11 @@ mod bad_files;
 mod bad_frames;
 mod bad_requests;
 mod bench;
+mod ends;
+mod heavy;
+mod held_gateway;
 mod house;
+mod losses;
 mod model;
 #[allow(dead_code, reason = "the tests write the simplest of models")]
 #[path = "../../src/import/onnx.rs"]
@@ -15,3 +19,5 @@ mod profiles;
 mod program;
 mod raw;
 mod stalled;
+mod trio;
+mod walks;

@@ -60,7 +60,8 @@ pub fn expected(seed: u32, input: &[f32]) -> Vec<f32> {
     output
 }
 
-fn tensor(name: &str, dims: &[usize], data: Vec<f32>) -> TensorProto {
+/// A tensor of a graph, with its numbers.
+pub fn tensor(name: &str, dims: &[usize], data: Vec<f32>) -> TensorProto {
     TensorProto {
         name: Some(name.to_owned()),
         dims: dims.iter().map(|&dim| i64::try_from(dim).expect("small")).collect(),
@@ -70,12 +71,13 @@ fn tensor(name: &str, dims: &[usize], data: Vec<f32>) -> TensorProto {
     }
 }
 
-fn value(name: &str, channels: usize) -> ValueInfoProto {
+/// An input or output of a graph: one picture of so many channels.
+pub fn value(name: &str, channels: usize, side: usize) -> ValueInfoProto {
     let dim = |size: usize| Dimension {
         value: Some(dimension::Value::DimValue(i64::try_from(size).expect("small"))),
         ..Dimension::default()
     };
-    let shape = TensorShapeProto { dim: [1, channels, SIDE, SIDE].map(dim).to_vec() };
+    let shape = TensorShapeProto { dim: [1, channels, side, side].map(dim).to_vec() };
     let tensor = type_proto::Tensor { elem_type: Some(tensor_proto::DataType::Float as i32), shape: Some(shape) };
     let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(kind), ..ValueInfoProto::default() }
@@ -92,6 +94,41 @@ fn node(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeP
     }
 }
 
+/// A convolution with a 3x3 kernel that keeps rows and columns.
+pub fn conv(inputs: &[&str], output: &str) -> NodeProto {
+    let ints = |name: &str, ints: Vec<i64>| AttributeProto {
+        name: Some(name.to_owned()),
+        r#type: Some(attribute_proto::AttributeType::Ints as i32),
+        ints,
+        ..AttributeProto::default()
+    };
+    let attributes = vec![ints("kernel_shape", vec![3, 3]), ints("pads", vec![1, 1, 1, 1])];
+    node("Conv", inputs, output, attributes)
+}
+
+/// A model of these nodes.
+pub fn graph(
+    node: Vec<NodeProto>,
+    initializer: Vec<TensorProto>,
+    input: ValueInfoProto,
+    output: ValueInfoProto,
+) -> ModelProto {
+    let graph = GraphProto {
+        name: Some("tiny".to_owned()),
+        node,
+        initializer,
+        input: vec![input],
+        output: vec![output],
+        ..GraphProto::default()
+    };
+    ModelProto {
+        ir_version: Some(8),
+        opset_import: vec![OperatorSetIdProto { version: Some(13), ..OperatorSetIdProto::default() }],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
 /// Writes the model of `seed` as ONNX. Its input is `x`, its output `y`.
 pub fn write(path: &Path, seed: u32) {
     write_named(path, seed, "x", "y");
@@ -99,28 +136,10 @@ pub fn write(path: &Path, seed: u32) {
 
 /// The same with other names.
 pub fn write_named(path: &Path, seed: u32, x: &str, y: &str) {
-    let ints = |name: &str, ints: Vec<i64>| AttributeProto {
-        name: Some(name.to_owned()),
-        r#type: Some(attribute_proto::AttributeType::Ints as i32),
-        ints,
-        ..AttributeProto::default()
-    };
     let (weights, bias) = weights(seed);
-    let attributes = vec![ints("kernel_shape", vec![3, 3]), ints("pads", vec![1, 1, 1, 1])];
-    let graph = GraphProto {
-        name: Some("tiny".to_owned()),
-        node: vec![node("Conv", &[x, "w", "b"], "c", attributes), node("Relu", &["c"], y, Vec::new())],
-        initializer: vec![tensor("w", &[OUT, IN, KERNEL, KERNEL], weights), tensor("b", &[OUT], bias)],
-        input: vec![value(x, IN)],
-        output: vec![value(y, OUT)],
-        ..GraphProto::default()
-    };
-    let model = ModelProto {
-        ir_version: Some(8),
-        opset_import: vec![OperatorSetIdProto { version: Some(13), ..OperatorSetIdProto::default() }],
-        graph: Some(graph),
-        ..ModelProto::default()
-    };
+    let nodes = vec![conv(&[x, "w", "b"], "c"), node("Relu", &["c"], y, Vec::new())];
+    let initializers = vec![tensor("w", &[OUT, IN, KERNEL, KERNEL], weights), tensor("b", &[OUT], bias)];
+    let model = graph(nodes, initializers, value(x, IN, SIDE), value(y, OUT, SIDE));
     fs::write(path, model.encode_to_vec()).expect("a temporary file can be written");
 }
 

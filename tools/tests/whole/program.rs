@@ -67,13 +67,22 @@ impl Program {
 
     /// Reads lines until one is `wanted`.
     pub fn wait_for(&mut self, wanted: &str) {
+        self.wait_until(wanted, |line| line == wanted);
+    }
+
+    /// Reads lines until one begins so.
+    pub fn wait_for_prefix(&mut self, wanted: &str) {
+        self.wait_until(wanted, |line| line.starts_with(wanted));
+    }
+
+    fn wait_until(&mut self, wanted: &str, fits: impl Fn(&str) -> bool) {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     self.said.push_str(&line);
                     self.said.push('\n');
-                    if line == wanted {
+                    if fits(&line) {
                         return;
                     }
                 }
@@ -115,6 +124,20 @@ impl Program {
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+        assert!(sent.success(), "{kill}: {sent}");
+    }
+
+    /// Has it end as a user would, and checks that it does so cleanly.
+    #[track_caller]
+    pub fn end(self) {
+        self.signal("TERM");
+        self.finish().succeeded();
     }
 
     /// Whether it is still there.

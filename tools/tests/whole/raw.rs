@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use runtime::base::limits::MAX_BODY_BYTES;
 use runtime::base::{ModelId, Nanos, ShapeId};
 use runtime::wire::handshake::VERSION;
-use runtime::wire::{HEADER_BYTES, Hello, Message, Name, PeerFault, PeerRole, encode, next_frame};
+use runtime::wire::{HEADER_BYTES, Hello, Message, Name, Outcome, PeerFault, PeerRole, encode, next_frame};
 
 use super::program::PATIENCE;
 
@@ -100,6 +100,21 @@ impl Raw {
             // Bytes that the server did not take any more make the end a reset.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
             Err(error) => panic!("no end after {PATIENCE:?}: {error}"),
+        }
+    }
+
+    /// Sends a request for a model's first shape, all zeros.
+    pub fn ask(&mut self, id: u64, model: ModelId, bytes: usize) {
+        self.send(&request(id, model, ShapeId(0), u32::try_from(bytes).expect("small")));
+        self.send(&vec![0; bytes]);
+    }
+
+    /// The next answer to a request, and which.
+    #[track_caller]
+    pub fn answer(&mut self) -> (u64, Outcome) {
+        match self.next() {
+            Some(Message::Response(response)) => (response.id, response.outcome),
+            other => panic!("{other:?} instead of an answer"),
         }
     }
 

@@ -110,8 +110,10 @@ impl Gateways {
         self.peers.iter().find(|peer| peer.link == link).map(|peer| (peer.id, &peer.clock))
     }
 
-    pub(super) fn remove(&mut self, link: LinkId) {
-        self.peers.retain(|peer| peer.link != link);
+    /// Forgets the gateway of a link; gives its id.
+    pub(super) fn remove(&mut self, link: LinkId) -> Option<GatewayId> {
+        let place = self.peers.iter().position(|peer| peer.link == link)?;
+        Some(self.peers.swap_remove(place).id)
     }
 
     pub(super) fn links(&self) -> Vec<LinkId> {
@@ -150,7 +152,10 @@ impl Controller {
     }
 
     fn add_gateway(&mut self, now: Nanos, link: LinkId) -> Result<u16, PeerFault> {
-        let taken = |id: u16| self.gateways.peers.iter().any(|peer| peer.id == GatewayId(id));
+        let taken = |id: u16| {
+            let id = GatewayId(id);
+            self.scheduler.is_forgetting(id) || self.gateways.peers.iter().any(|peer| peer.id == id)
+        };
         let most = u16::try_from(MAX_GATEWAYS).unwrap_or(u16::MAX);
         let limit = u32::from(most);
         let Some(id) = (0..most).find(|&id| !taken(id)) else {

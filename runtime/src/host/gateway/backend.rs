@@ -24,6 +24,8 @@ pub(super) struct WorkerLink {
     address: SocketAddr,
     /// None while there is no connection.
     link: Option<LinkId>,
+    /// It has answered HELLO: before that no input may go to it.
+    welcomed: bool,
     retry_at: Nanos,
     clock: ClockSync,
     sync_at: Nanos,
@@ -42,6 +44,8 @@ pub(super) struct Backend {
     controller: Option<LinkId>,
     retry_at: Nanos,
     enlisted: bool,
+    /// All models of the controller's listing have come.
+    listed: bool,
     id: u16,
     epoch: u64,
     workers: Vec<WorkerLink>,
@@ -53,10 +57,16 @@ impl Backend {
             controller: None,
             retry_at: Nanos::ZERO,
             enlisted: false,
+            listed: false,
             id: 0,
             epoch: 0,
             workers: Vec::with_capacity(MAX_WORKERS),
         }
+    }
+
+    /// Whether requests can be asked for and their inputs sent.
+    pub(super) fn is_ready(&self) -> bool {
+        self.enlisted && self.listed && self.workers.iter().all(|worker| worker.welcomed)
     }
 
     pub(super) fn peer(&self, link: LinkId) -> Option<Peer> {
@@ -72,7 +82,7 @@ impl Backend {
             (self.controller, self.enlisted, self.retry_at) = (None, false, now + RETRY);
         }
         for worker in self.workers.iter_mut().filter(|worker| worker.link == Some(link)) {
-            (worker.link, worker.retry_at) = (None, now + RETRY);
+            (worker.link, worker.welcomed, worker.retry_at) = (None, false, now + RETRY);
         }
     }
 }
@@ -97,6 +107,7 @@ impl Gateway {
                     next = next.min(Poll::At(worker.retry_at));
                 }
                 None => next = next.min(Poll::At(worker.retry_at)),
+                Some(_) if !worker.welcomed => {}
                 Some(link) => {
                     if worker.sync_at <= now {
                         worker.sync_at = now + SYNC_PERIOD;
@@ -139,7 +150,9 @@ impl Gateway {
         let bytes = self.core.input_bytes(request).unwrap_or(0);
         let place = &mut self.places[usize::from(request.index)];
         // A worker that is gone takes no input; the scheduler learns of it and plans again.
-        let Some(link) = known.and_then(|known| known.link).filter(|_| bytes > 0 && place.input.get().is_some()) else {
+        let welcomed = known.filter(|known| known.welcomed);
+        let Some(link) = welcomed.and_then(|known| known.link).filter(|_| bytes > 0 && place.input.get().is_some())
+        else {
             return self.tell(now, Event::InputSent(request), io);
         };
         let payload =
@@ -167,7 +180,13 @@ impl Gateway {
                     known.clock.record(stamps);
                 }
             }
-            (Peer::Worker(_), Message::Welcome(_)) => {}
+            (Peer::Worker(worker), Message::Welcome(_)) => {
+                self.backend
+                    .workers
+                    .iter_mut()
+                    .filter(|known| known.worker == worker)
+                    .for_each(|known| known.welcomed = true);
+            }
             (Peer::Controller, Message::Welcome(welcome)) => {
                 (self.backend.id, self.backend.epoch) = (welcome.id, welcome.epoch);
                 self.backend.enlisted = true;
@@ -186,14 +205,15 @@ impl Gateway {
                 };
                 self.tell(now, event, io);
             }
-            (Peer::Worker(worker), Message::Output { request, slot: _, stages, payload }) => {
-                self.on_output(now, link, worker, request, stages, payload, io);
+            (Peer::Worker(worker), Message::Output { request, slot, stages, payload }) => {
+                self.on_output(now, link, (worker, slot), request, stages, payload, io);
             }
             _ => io.net.cut_off(link, PeerFault::Unexpected { kind: kind as u16, role: 0 }),
         }
     }
 
     fn on_catalog(&mut self, now: Nanos, catalog: Catalog, io: &mut Io) {
+        self.backend.listed |= catalog.index + 1 >= catalog.total;
         let Some(entry) = catalog.entry else { return };
         if self.core.model(entry.model).is_some() {
             return;
@@ -222,6 +242,7 @@ impl Gateway {
                 worker,
                 address,
                 link: None,
+                welcomed: false,
                 retry_at: Nanos::ZERO,
                 clock: ClockSync::new(),
                 sync_at: Nanos::ZERO,
@@ -234,15 +255,22 @@ impl Gateway {
         &mut self,
         now: Nanos,
         link: LinkId,
-        worker: WorkerId,
+        from: (WorkerId, SlotId),
         request: RequestId,
         stages: Stages,
         bytes: u32,
         io: &mut Io,
     ) {
-        let stages = self.in_own_time(worker, stages);
+        // A gateway that is gone may have had requests of the same names: their outputs come here.
+        if self.core.placed_at(request) != Some(from) {
+            return if bytes > 0 {
+                io.net.drain(link)
+            };
+        }
+        let stages = self.in_own_time(from.0, stages);
         if bytes == 0 {
-            return self.tell(now, Event::Output { request, bytes, stages }, io);
+            let (worker, slot) = from;
+            return self.tell(now, Event::Output { request, worker, slot, bytes, stages }, io);
         }
         let wanted = self.core.output_bytes(request) == Some(bytes);
         let place = self.places.get_mut(usize::from(request.index)).filter(|_| wanted);
@@ -252,7 +280,7 @@ impl Gateway {
             Some(place) => {
                 place.output_of = None;
                 let lease = place.output.take();
-                self.incoming.push((link, Incoming::Output { request, bytes, stages }));
+                self.incoming.push((link, Incoming::Output { request, from, bytes, stages }));
                 io.net.receive_into(link, lease);
             }
         }

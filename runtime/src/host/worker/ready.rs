@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kernels::image::InstructionSet;
 use sys::cpu::{CopyEngines, CpuConfig};
-use sys::cuda::{Driver, Module};
+use sys::cuda::{Driver, Faults, Module, OpenError};
 use sys::doorbell::Doorbell;
 
 use super::StartError;
@@ -68,7 +68,7 @@ pub(in crate::host) fn ready(
     };
     fits(&inventory, config)?;
     let set = instruction_set(config)?;
-    let driver = Driver::cpu(&cpu_config(config, placement, &inventory, set)?)?;
+    let driver = open_driver(config, &cpu_config(config, placement, &inventory, set)?)?;
     let context = driver.context(0)?;
     if let Some(bell) = bell {
         let wakes = context.set_completion_doorbell(bell.clone());
@@ -93,6 +93,14 @@ pub(in crate::host) fn ready(
     let pages = HostPages::take(config.host_pages as usize, CPU_PAGE_BYTES)?;
     let (profiles, pages) = profiler.profiles(&mut lanes, &architectures, pages, progress)?;
     Ok(Ready { inventory, set, kind, lanes, architectures, profiles, pages })
+}
+
+/// The driver; where faults are set, one that can be made to have them.
+fn open_driver(config: &WorkerConfig, cpu: &CpuConfig) -> Result<Driver, OpenError> {
+    match config.faults {
+        Some(_) => Faults::process().cpu(cpu),
+        None => Driver::cpu(cpu),
+    }
 }
 
 fn fits(inventory: &Inventory, config: &WorkerConfig) -> Result<(), StartError> {

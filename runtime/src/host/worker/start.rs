@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use arrayvec::ArrayVec;
 use kernels::image::Unavailable;
-use sys::cuda::{DriverError, OpenError};
+use sys::cuda::{DriverError, Faults, OpenError};
 use sys::memory::{LockState, MemoryError};
 use sys::uring::Caching;
 use thiserror::Error;
@@ -17,16 +17,18 @@ use crate::base::{DeviceId, Nanos};
 use crate::device::DeviceError;
 use crate::disk::{Disk, DiskError, HostPages, PagesError};
 use crate::host::config::WorkerConfig;
+use crate::host::faults::{FaultError, FaultPlan};
 use crate::host::inventory::{Inventory, InventoryError};
 use crate::host::placement::Placement;
 use crate::host::profiles::{ProfileError, Profiled, short};
 use crate::host::role::Station;
 use crate::net::{NetError, Owner};
+use crate::order::record::Record;
 use crate::package::Target;
 use crate::profile::{DeviceKind, Percentile, Profile, SizedSample, TransferTimes};
 use crate::wire::handshake::SlotOffer;
 use crate::wire::{DeviceOffer, ModelEntry, Name, PlanTimes};
-use crate::worker::{DeviceConfig, DeviceCore, HostConfig, HostEvent, HostTier};
+use crate::worker::{DeviceConfig, DeviceCore, HostConfig, HostEvent, HostTier, Witness};
 
 /// Why a worker can't start.
 #[derive(Debug, Error)]
@@ -46,6 +48,9 @@ pub enum StartError {
     /// The processor lacks the instruction set.
     #[error("this processor has no {}", .0.0.name())]
     Unavailable(Unavailable),
+    /// The faults are none.
+    #[error(transparent)]
+    Faults(#[from] FaultError),
     /// The driver can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -130,10 +135,12 @@ pub struct StartedWorker {
 pub fn start(
     config: &WorkerConfig,
     placement: &Placement,
+    record: Record,
     station: &mut Station,
     owner: Owner,
     mut progress: impl FnMut(&str),
 ) -> Result<StartedWorker, StartError> {
+    let faults = FaultPlan::parse(config.faults.as_deref().unwrap_or_default())?;
     let Ready { inventory, set, kind, lanes, architectures, profiles, pages } =
         ready(config, placement, Some(&station.bell), &Wanted::default(), |step| {
             if step.plan.is_none() {
@@ -154,6 +161,7 @@ pub fn start(
         unread: profiles.iter().filter_map(|profiled| unread(&inventory, profiled)).collect(),
     };
     let device = Device { core: DeviceCore::new(device_config(&inventory, config)), lanes, architectures };
+    let witness = witness(&record, &inventory);
     let mut work = VecDeque::with_capacity(WORK);
     work.extend(inventory.infos.iter().map(|info| Work::Host(HostEvent::AddModel(*info))));
     let page_bytes = u32::try_from(CPU_PAGE_BYTES).unwrap_or(u32::MAX);
@@ -172,8 +180,20 @@ pub fn start(
         gateways: Vec::new(),
         work,
         freed: ArrayVec::new(),
+        record,
+        witness,
     };
+    // What was measured above was measured without them.
+    Faults::process().set(faults.seed, &faults.rules);
     Ok(StartedWorker { worker, address, report })
+}
+
+/// Sees what is recorded: all that the credits and slots allow, or nothing.
+fn witness(record: &Record, inventory: &Inventory) -> Witness {
+    if !record.is_on() {
+        return Witness::new(0, 0);
+    }
+    Witness::new(3 * LANE_CREDITS, inventory.classes.iter().map(|class| usize::from(class.count)).sum())
 }
 
 /// The disk, why its pages are not locked, and which packages it reads through the page cache.

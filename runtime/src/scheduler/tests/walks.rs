@@ -162,6 +162,25 @@ fn a_lost_worker_is_replaced_by_another_that_has_time() {
 }
 
 #[test]
+fn a_lost_gateway_waits_for_nothing() {
+    let mut world = world(Physics::default(), true);
+    world.run(Nanos::seconds(1));
+    world.said.clear();
+    let asked: Vec<_> = (0..6).map(|_| world.ask(0, Nanos::seconds(10))).collect();
+    let gateway = asked[0].gateway;
+    assert_eq!(world.core.open(), 6);
+    world.deliver(Event::GatewayLost(gateway));
+    world.open.clear();
+    // What was bound stays so until its result; the rest is given up and its slots come back.
+    world.run(world.now + Nanos::millis(1));
+    assert!(!world.core.is_forgetting(gateway));
+    world.run(world.now + Nanos::seconds(5));
+    let infers = words(&world.said).iter().filter(|word| **word == "INFER").count();
+    assert!(infers < 6, "{:?}", words(&world.said));
+    assert_eq!((world.core.open(), world.core_slots_out()), (0, 0));
+}
+
+#[test]
 fn refusals_say_why() {
     let mut world = World::new(Physics::default(), Config::default(), 1).keep();
     let reason = |world: &World| match world.said.last() {

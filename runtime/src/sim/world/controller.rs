@@ -5,9 +5,8 @@ use super::happening::{Connection, Happening, Machine};
 use crate::base::{ActionId, Nanos, RequestId, SlotId, WorkerId};
 use crate::controller::{ClockSync, Credits, SessionFault, Stamps, WorkerSession};
 use crate::gateway;
-use crate::order::record::{Event as Step, Verb};
-use crate::order::{Action, ActionKind, ActionResult};
-use crate::scheduler::{self, Ask, Core, Event, Outbox, Output, Scheduler, WorkerUp};
+use crate::order::{Action, ActionResult};
+use crate::scheduler::{self, Ask, Core, Event, Outbox, Output, Scheduler, WorkerUp, steps};
 use crate::sim::check::Violation;
 use crate::sim::clock::Clock;
 use crate::worker::HostEvent;
@@ -59,6 +58,9 @@ impl World {
         let mut out = Outbox::new();
         self.controller.scheduler.handle(now, event, &mut out);
         for said in out.drain(..) {
+            // The record is on simulated time, as that of one machine is on its one clock.
+            let (at, clock) = (self.agenda.now(), self.controller.clock);
+            steps::write(&said, |time| clock.when(time), |step| self.trace.write(at, step));
             match said {
                 Output::Place { request, worker, slot } => self.on_place(request, worker, slot)?,
                 Output::Reject { request, reason } => {
@@ -82,7 +84,6 @@ impl World {
 
     fn on_place(&mut self, request: RequestId, worker: WorkerId, slot: SlotId) -> Result<(), Violation> {
         self.check.placed(worker, slot, request)?;
-        self.trace.write(self.agenda.now(), Step::Placed { request, worker, slot });
         self.send_gateway(request, gateway::Event::Place { request, worker, slot });
         Ok(())
     }
@@ -95,7 +96,6 @@ impl World {
 
     fn on_order(&mut self, worker: WorkerId, action: Action) -> Result<(), Violation> {
         self.check.ordered(worker, &action)?;
-        self.trace_order(worker, &action);
         let place = usize::from(worker.0);
         let Some(session) = &mut self.controller.sessions[place] else {
             return Err(Violation::Session(SessionFault::NoClock { worker }));
@@ -103,26 +103,6 @@ impl World {
         let action = session.session.send(action)?;
         self.send_worker(worker, HostEvent::Action(action));
         Ok(())
-    }
-
-    fn trace_order(&mut self, worker: WorkerId, action: &Action) {
-        let verb = match action.kind {
-            ActionKind::Fetch => Verb::Fetch,
-            ActionKind::Drop => Verb::Drop,
-            ActionKind::Load { .. } => Verb::Load,
-            ActionKind::Unload { .. } => Verb::Unload,
-            ActionKind::Infer { .. } => Verb::Infer,
-        };
-        let (now, id) = (self.agenda.now(), action.id);
-        // The record is on simulated time, as that of one machine is on its one clock.
-        let earliest = self.controller.clock.when(action.window.earliest);
-        let latest = self.controller.clock.when(action.window.latest);
-        self.trace.write(now, Step::ActionSent { action: id, verb, worker, model: action.model, earliest, latest });
-        if let ActionKind::Infer { items, .. } = &action.kind {
-            for item in items {
-                self.trace.write(now, Step::Bound { action: id, request: item.request, slot: item.slot });
-            }
-        }
     }
 
     /// Sends a worker something; what is for one that is lost is lost.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::World;
 use super::happening::{Connection, Happening, Machine};
 use crate::base::{Nanos, RequestId, SlotId, WorkerId};
-use crate::gateway::{Answer, ClientId, Core, Event, Outbox, Output, Request};
-use crate::order::record::{End, Event as Step};
+use crate::gateway::{Answer, ClientId, Core, Event, Outbox, Output, Request, steps};
+use crate::order::record::End;
 use crate::order::{Span, Stages};
 use crate::scheduler::{self, Ask};
 use crate::sim::check::Violation;
@@ -135,7 +135,6 @@ impl World {
             let request = self.clients.calls.get(&number).and_then(|call| call.request);
             if let Some(request) = request {
                 self.check.forget(request);
-                self.trace.write(self.agenda.now(), Step::Answered { request, end: End::Withdrawn });
             }
             self.close(number, self.config.client_link.delay, false);
         }
@@ -154,6 +153,10 @@ impl World {
         let mut out = Outbox::new();
         self.gateways[gateway].core.handle(now, event, &mut out);
         for said in out.drain(..) {
+            let clock = self.gateways[gateway].clock;
+            if let Some(step) = steps::step(&said, |time| clock.when(time)) {
+                self.trace.write(self.agenda.now(), step);
+            }
             self.on_gateway_output(gateway, said, arriving)?;
         }
         self.arm(Machine::Gateway(gateway));
@@ -177,8 +180,6 @@ impl World {
             }
             Output::Drain { .. } => {}
             Output::Ask { request, model, shape, arrival, slo, return_bound } => {
-                let deadline = self.gateways[gateway].clock.when(arrival + slo);
-                self.trace.write(self.agenda.now(), Step::Asked { request, model, deadline });
                 let ask = Ask { request, model, shape, arrival, slo, return_bound };
                 self.send_controller(gateway, scheduler::Event::Ask(ask));
             }
@@ -244,7 +245,6 @@ impl World {
         let end = if said == End::Ok && !in_time { End::Late } else { said };
         self.check.ended(end);
         self.check.forget(request);
-        self.trace.write(now, Step::Answered { request, end });
         self.close(number, self.config.client_link.delay, end == End::Ok);
         self.tell_gateway(gateway, Event::Sent(request), None)
     }
@@ -274,7 +274,7 @@ impl World {
         &mut self,
         worker: usize,
         connection: Connection,
-        request: RequestId,
+        (request, slot): (RequestId, SlotId),
         bytes: u32,
         stages: Stages,
     ) -> Result<(), Violation> {
@@ -291,7 +291,8 @@ impl World {
             exec: span(stages.exec),
             output: span(stages.output),
         };
-        self.tell_gateway(gateway, Event::Output { request, bytes, stages }, None)
+        let worker = self.workers[worker].id;
+        self.tell_gateway(gateway, Event::Output { request, worker, slot, bytes, stages }, None)
     }
 }
 

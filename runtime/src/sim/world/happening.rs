@@ -48,7 +48,7 @@ pub(super) enum Happening {
     /// Something is at a gateway.
     AtGateway { gateway: usize, event: gateway::Event },
     /// An output is whole at its gateway; its stages are in the worker's time.
-    Output { worker: usize, connection: Connection, request: RequestId, bytes: u32, stages: Stages },
+    Output { worker: usize, connection: Connection, request: RequestId, slot: SlotId, bytes: u32, stages: Stages },
     /// The last byte of an answer left its gateway.
     Sent { number: u64, request: RequestId, end: End },
     /// A client has its answer.
@@ -82,7 +82,7 @@ pub(super) enum Happening {
     /// A receive into a slot ends.
     InputEnded { worker: usize, life: Life, connection: Connection, request: RequestId, slot: SlotId, bytes: u32 },
     /// The last byte of an output left its worker.
-    OutputSent { worker: usize, life: Life, request: RequestId, slot: SlotId },
+    OutputSent { worker: usize, life: Life, slot: SlotId },
     /// The disk or a lane is done.
     Done { worker: usize, life: Life, told: Told },
     /// Some worker is lost.

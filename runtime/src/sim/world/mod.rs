@@ -198,8 +198,8 @@ impl World {
             Happening::ChangeMind { number } => self.on_change_mind(number),
             Happening::Withdraw { number } => self.on_withdraw(number)?,
             Happening::AtGateway { gateway, event } => self.tell_gateway(gateway, event, None)?,
-            Happening::Output { worker, connection, request, bytes, stages } => {
-                self.on_output(worker, connection, request, bytes, stages)?;
+            Happening::Output { worker, connection, request, slot, bytes, stages } => {
+                self.on_output(worker, connection, (request, slot), bytes, stages)?;
             }
             Happening::Sent { number, request, end } => self.on_sent(number, request, end)?,
             Happening::Answered { model, sent_at, in_time } => self.on_answered(model, sent_at, in_time),
@@ -217,8 +217,8 @@ impl World {
             Happening::InputEnded { worker, life, connection, request, slot, bytes } if self.lives(worker, life) => {
                 self.on_input_ended(worker, connection, (request, slot, bytes))?;
             }
-            Happening::OutputSent { worker, life, request, slot } if self.lives(worker, life) => {
-                self.on_output_sent(worker, request, slot)?;
+            Happening::OutputSent { worker, life, slot } if self.lives(worker, life) => {
+                self.on_output_sent(worker, slot)?;
             }
             Happening::Done { worker, life, told } if self.lives(worker, life) => self.tell_worker(worker, told)?,
             // An earlier process's operations end nowhere.

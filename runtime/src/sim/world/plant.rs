@@ -3,9 +3,7 @@
 use super::World;
 use super::happening::{Connection, Happening, Life, Machine, Told};
 use super::worker::{Effect, Worker};
-use crate::base::{DeviceId, Nanos, RequestId, SlotId};
-use crate::order::record::{Event as Step, Place};
-use crate::order::{ActionResult, Span};
+use crate::base::{Nanos, RequestId, SlotId};
 use crate::sim::check::Violation;
 use crate::worker::{HostEvent, Receive};
 
@@ -26,12 +24,12 @@ impl World {
     fn on_effect(&mut self, worker: usize, effect: Effect) -> Result<(), Violation> {
         let now = self.agenda.now();
         match effect {
+            Effect::Step(at, step) => self.trace.write(at, step),
             Effect::Later(at, told) => {
                 let life = self.workers[worker].life;
                 self.agenda.put(at, Happening::Done { worker, life, told });
             }
             Effect::Result(result) => {
-                self.trace_result(worker, &result);
                 self.check.answered_action(self.workers[worker].id, &result)?;
                 if let Some(connection) = self.workers[worker].connection {
                     let at = self.links.results[worker].send(now, 0).whole;
@@ -42,14 +40,13 @@ impl World {
                 let gateway = usize::from(request.gateway.0);
                 let delivery = self.links.output(worker, gateway).send(now, bytes);
                 let life = self.workers[worker].life;
-                self.agenda.put(delivery.sent, Happening::OutputSent { worker, life, request, slot });
+                self.agenda.put(delivery.sent, Happening::OutputSent { worker, life, slot });
                 if let Some(connection) = self.workers[worker].connection {
-                    let output = Happening::Output { worker, connection, request, bytes, stages };
+                    let output = Happening::Output { worker, connection, request, slot, bytes, stages };
                     self.agenda.put(delivery.whole, output);
                 }
             }
             Effect::Freed(slot) => {
-                self.trace.write(now, Step::SlotFreed { slot });
                 if let Some(connection) = self.workers[worker].connection {
                     let at = self.links.results[worker].send(now, 0).whole;
                     self.agenda.put(at, Happening::Freed { worker, connection, slot });
@@ -57,31 +54,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Writes the stages of an action that was answered, and the answer.
-    fn trace_result(&mut self, worker: usize, result: &ActionResult) {
-        let (action, clock) = (result.action, self.workers[worker].clock);
-        let device = result.items.first().map_or(DeviceId(0), |outcome| outcome.item.slot.device);
-        let is_infer = !result.items.is_empty();
-        let work = if is_infer { Place::Exec } else { self.place_of(worker, result) };
-        let stages = &result.stages;
-        for (place, span) in [(Place::Input, stages.input), (work, stages.exec), (Place::Output, stages.output)] {
-            if span != Span::default() {
-                self.trace.write(clock.when(span.begin), Step::LaneBegan { action, place, device });
-                self.trace.write(clock.when(span.end), Step::LaneEnded { action, place, device });
-            }
-        }
-        let now = self.agenda.now();
-        self.trace.write(now, Step::ResultSent { action, status: result.status });
-        for outcome in &result.items {
-            let (request, status) = (outcome.item.request, outcome.status);
-            self.trace.write(now, Step::ItemEnded { action, request, status });
-        }
-    }
-
-    fn place_of(&self, worker: usize, result: &ActionResult) -> Place {
-        if self.check.is_fetch(self.workers[worker].id, result.action) { Place::Disk } else { Place::Weights }
     }
 
     /// Something of the controller arrived.
@@ -120,15 +92,11 @@ impl World {
         (request, slot, bytes): (RequestId, SlotId, u32),
     ) -> Result<(), Violation> {
         let whole = self.workers[worker].connection == Some(connection);
-        if whole {
-            self.trace.write(self.agenda.now(), Step::InputArrived { request, slot });
-        }
         self.tell_worker(worker, Told::Host(HostEvent::InputEnded { slot, request, bytes, whole }))
     }
 
     /// An output left, or was thrown away.
-    pub(super) fn on_output_sent(&mut self, worker: usize, request: RequestId, slot: SlotId) -> Result<(), Violation> {
-        self.trace.write(self.agenda.now(), Step::OutputSent { request, slot });
+    pub(super) fn on_output_sent(&mut self, worker: usize, slot: SlotId) -> Result<(), Violation> {
         self.tell_worker(worker, Told::Host(HostEvent::OutputSent { slot }))
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::happening::{Connection, Life, Told};
 use crate::base::{DeviceId, Nanos, RequestId, SlotId, WorkerId};
+use crate::order::record::Event as Step;
 use crate::order::{ActionResult, Span, Stages};
 use crate::scheduler::{DeviceUp, SlotClass, WorkerUp};
 use crate::sim::clock::Clock;
@@ -14,7 +15,7 @@ use crate::sim::inventory::{self, KIND, TARGET};
 use crate::sim::seeded::{Part, Seeded};
 use crate::worker::{
     DeviceConfig, DeviceCore, DeviceEvent, DeviceOut, DeviceOutbox, HostConfig, HostEvent, HostOut, HostOutbox,
-    HostTier,
+    HostTier, Witness,
 };
 
 /// What telling a worker something comes to.
@@ -28,6 +29,8 @@ pub(super) enum Effect {
     Output { request: RequestId, slot: SlotId, bytes: u32, stages: Stages },
     /// FREED.
     Freed(SlotId),
+    /// This is to be recorded.
+    Step(Nanos, Step),
 }
 
 /// One worker.
@@ -43,6 +46,7 @@ pub(super) struct Worker {
     pub(super) cores: Vec<DeviceCore>,
     disk: DiskModel,
     pub(super) devices: Vec<DeviceModel>,
+    witness: Witness,
     queue: VecDeque<Told>,
 }
 
@@ -64,6 +68,7 @@ impl Worker {
             cores: cores(config),
             disk: DiskModel::new(config.disk, config.page_bytes, stream),
             devices: (0..config.devices).map(device).collect(),
+            witness: witness(config),
             queue: VecDeque::new(),
         };
         worker.add_models(config);
@@ -75,6 +80,7 @@ impl Worker {
         self.life.0 += 1;
         self.host = HostTier::new(host_config(config));
         self.cores = cores(config);
+        self.witness = witness(config);
         self.add_models(config);
     }
 
@@ -101,8 +107,12 @@ impl Worker {
 
     fn tell_host(&mut self, at: Nanos, event: HostEvent, effects: &mut Vec<Effect>) {
         let mut out = HostOutbox::new();
-        self.host.handle(self.clock.read(at), event, &mut out);
+        let clock = self.clock;
+        self.witness.told(at, &event, |at, step| effects.push(Effect::Step(at, step)));
+        self.host.handle(clock.read(at), event, &mut out);
         for said in out.drain(..) {
+            let write = |at, step| effects.push(Effect::Step(at, step));
+            self.witness.said(at, &said, |time| clock.when(time), write);
             match said {
                 HostOut::Disk(op) => {
                     let read = self.disk.submit(at, &op);
@@ -212,6 +222,12 @@ pub(super) fn host_config(config: &SimConfig) -> HostConfig {
         devices,
         ..HostConfig::single(config.host_pages, config.page_bytes, slots)
     }
+}
+
+fn witness(config: &SimConfig) -> Witness {
+    let host = host_config(config);
+    let slots = host.devices.iter().flatten().map(|class| usize::from(class.count)).sum();
+    Witness::new(host.lane_credits * (1 + 2 * host.devices.len()), slots)
 }
 
 fn cores(config: &SimConfig) -> Vec<DeviceCore> {
