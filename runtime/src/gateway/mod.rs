@@ -8,6 +8,7 @@ pub mod core;
 pub mod event;
 mod returns;
 mod slab;
+mod timers;
 
 pub use core::Core;
 pub use event::{Answer, CatalogModel, ClientId, Config, Ends, Event, Outbox, Output, Request};
