@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use sys::doorbell::Doorbell;
+use sys::memory::LockState;
 use thiserror::Error;
 
 use super::config::{Config, ConfigError};
@@ -82,6 +83,8 @@ pub struct ServeReport {
     pub placement: String,
     /// The worker's findings.
     pub models: Option<WorkerReport>,
+    /// Why the memory of the process is not locked, where it is not.
+    pub unlocked: Option<String>,
 }
 
 /// A running process. Dropping it stops its threads.
@@ -121,6 +124,7 @@ impl Crew {
         let run = move || {
             sys::thread::name_current(self.name);
             sys::thread::register_current(self.name);
+            sys::thread::touch_stack();
             // The placement was chosen among the cores that this process may use; a core that is
             // taken from it meanwhile leaves the thread where the kernel puts it.
             let _pinned = self.core.map(sys::thread::pin_current);
@@ -170,6 +174,10 @@ pub fn start(config: &Config, parts: Parts, progress: impl FnMut(&str)) -> Resul
         crew.roles.push((WORKER, Box::new(started.worker)));
         report.worker = Some(started.address);
         report.models = Some(started.report);
+    }
+    // All that was taken so far, touched or not, and, where it may be, what the threads take first.
+    if let LockState::Refused { reason } = sys::memory::keep_resident() {
+        report.unlocked = Some(reason);
     }
     let stop = Arc::new(AtomicBool::new(false));
     let mut server = Server { report, threads: Vec::new(), stop: Arc::clone(&stop) };
