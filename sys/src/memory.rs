@@ -2,9 +2,11 @@
 
 mod lease;
 mod mapping;
+mod resident;
 
 pub(crate) use lease::HostRegion;
 pub use lease::{HostLease, HostSource, LeaseError, SharedLease};
 pub use mapping::{LockState, MapOptions, MemoryError, PAGE_BYTES, Pages, lock_limit};
+pub use resident::keep_resident;
 
 pub(crate) use mapping::Mapping;

@@ -5,33 +5,18 @@
 use clockwork_sys::cpu::{CpuConfig, CpuEntry, CpuImage};
 use clockwork_sys::cuda::*;
 use clockwork_sys::memory::{HostLease, HostSource};
-use clockwork_sys::thread::{self, ThreadCounters};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: the system's allocator, counted.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) };
-    }
-}
+use clockwork_sys::thread::{self, CountingAllocator, ThreadCounters};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Whether a kernel ran on a thread that keeps denormals.
+static KEPT_DENORMALS: AtomicBool = AtomicBool::new(false);
 
 /// Fills its scratch, so that a page of it that was not touched at start would fault.
 unsafe extern "C" fn fill(_parameters: *const u8, tile: u32, scratch: *mut u8) {
+    KEPT_DENORMALS.fetch_or(!thread::denormals_are_zero(), Ordering::Relaxed);
     // SAFETY: the image asks for as much scratch.
     unsafe { scratch.write_bytes(tile.to_le_bytes()[0], SCRATCH) };
 }
@@ -81,11 +66,17 @@ fn go_round(round: Round, streams: &mut [Stream; 3], graph: &GraphExec) -> Round
     Round { host, device, binding, held }
 }
 
-/// Faults of the engines and of this thread, without allocating for the latter.
-fn engine_faults() -> Vec<(String, u64, u64)> {
-    let engines = thread::registered().into_iter();
-    engines.map(|it| (it.name, it.minor_faults, it.major_faults)).collect()
+/// What the engines have done, but for their waits.
+fn engines() -> Vec<ThreadCounters> {
+    let engines = thread::registered().into_iter().filter(|thread| thread.name != CALLER);
+    engines.map(without_waits).collect()
 }
+
+fn without_waits(thread: ThreadCounters) -> ThreadCounters {
+    ThreadCounters { voluntary_switches: 0, involuntary_switches: 0, ..thread }
+}
+
+const CALLER: &str = "caller";
 
 #[test]
 fn neither_allocations_nor_faults_after_start_up() {
@@ -110,18 +101,17 @@ fn neither_allocations_nor_faults_after_start_up() {
         round = go_round(round, &mut streams, &graph);
     }
 
-    let names: Vec<_> = engine_faults().into_iter().map(|(name, ..)| name).collect();
-    let all = ["cpu0-comp0", "cpu0-comp1", "cpu0-copy-in", "cpu0-copy-out"];
-    assert!(all.iter().all(|name| names.iter().any(|it| it == name)), "{names:?}");
-    let engines = engine_faults();
+    thread::register_current(CALLER);
+    let before = engines();
+    let names: Vec<_> = before.iter().map(|engine| engine.name.as_str()).collect();
+    assert_eq!(names, ["cpu0-comp0", "cpu0-comp1", "cpu0-copy-in", "cpu0-copy-out"]);
     let mine = ThreadCounters::current();
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed);
     for _ in 0..1000 {
         round = go_round(round, &mut streams, &graph);
     }
-    let after = ThreadCounters::current();
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), allocations);
-    assert_eq!((after.minor_faults, after.major_faults), (mine.minor_faults, mine.major_faults));
-    assert_eq!(engine_faults(), engines);
+    assert_eq!(without_waits(ThreadCounters::current()), without_waits(mine));
+    assert_eq!(engines(), before);
+    assert!(!KEPT_DENORMALS.load(Ordering::Relaxed) || cfg!(not(target_arch = "x86_64")));
     drop(round);
+    assert!(ThreadCounters::current().allocations.frees > 0, "this thread's frees are counted");
 }

@@ -9,6 +9,7 @@ pub mod event;
 mod returns;
 mod slab;
 pub mod steps;
+mod timers;
 
 pub use core::Core;
 pub use event::{Answer, CatalogModel, ClientId, Config, Ends, Event, Outbox, Output, Request};

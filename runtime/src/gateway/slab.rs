@@ -1,6 +1,7 @@
 //! The bounded slab of requests, each in a place that is its own until nothing reads or writes it.
 
 use super::event::{Answer, ClientId, Request};
+use super::timers::Timers;
 use crate::base::{GatewayId, Nanos, RequestId, SlotId, WorkerId};
 
 /// One request.
@@ -57,10 +58,8 @@ pub(super) struct Slab {
     gateway: GatewayId,
     places: Vec<(u32, Option<Held>)>,
     free: Vec<u16>,
-    /// When each place wants attention; [`Nanos::MAX`] for never.
-    timers: Vec<Nanos>,
-    /// Not after the earliest timer.
-    earliest: Nanos,
+    /// When each place wants attention.
+    timers: Timers,
 }
 
 impl Slab {
@@ -70,8 +69,7 @@ impl Slab {
             gateway,
             places: vec![(0, None); count],
             free: (0..capacity).rev().collect(),
-            timers: vec![Nanos::MAX; count],
-            earliest: Nanos::MAX,
+            timers: Timers::new(capacity),
         }
     }
 
@@ -107,33 +105,25 @@ impl Slab {
     pub(super) fn settle(&mut self, id: RequestId) {
         if self.get_mut(id).is_some_and(|held| held.is_over()) {
             self.places[usize::from(id.index)].1 = None;
-            self.timers[usize::from(id.index)] = Nanos::MAX;
+            self.timers.set(id.index, Nanos::MAX);
             self.free.push(id.index);
         }
     }
 
     /// Asks for attention to a request at a time; replaces what was asked before.
     pub(super) fn wake(&mut self, id: RequestId, at: Nanos) {
-        self.timers[usize::from(id.index)] = at;
-        self.earliest = self.earliest.min(at);
+        self.timers.set(id.index, at);
     }
 
-    /// When the next request may want attention.
+    /// When the next request wants attention.
     pub(super) fn due(&self) -> Option<Nanos> {
-        (self.earliest < Nanos::MAX).then_some(self.earliest)
+        self.timers.first().map(|(_, at)| at)
     }
 
     /// A request that wants attention by `now`; none is left when this says so.
-    ///
-    /// One scan of an array for each; timers that were overtaken by an answer cost one scan a time.
-    pub(super) fn next_due(&mut self, now: Nanos) -> Option<RequestId> {
-        if self.earliest > now {
-            return None;
-        }
-        let first = self.timers.iter().enumerate().min_by_key(|(_, at)| **at)?;
-        let (place, &at) = first;
-        self.earliest = at;
-        (at <= now).then(|| self.id(place))
+    pub(super) fn next_due(&self, now: Nanos) -> Option<RequestId> {
+        let (place, at) = self.timers.first()?;
+        (at <= now).then(|| self.id(usize::from(place)))
     }
 
     /// The requests of a client.

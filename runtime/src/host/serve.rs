@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 
+use sys::memory::LockState;
 use thiserror::Error;
 
 use super::config::{Config, ConfigError};
@@ -87,6 +88,8 @@ pub struct ServeReport {
     pub placement: String,
     /// The worker's findings.
     pub models: Option<WorkerReport>,
+    /// Why the memory of the process is not locked, where it is not.
+    pub unlocked: Option<String>,
 }
 
 type Roles = Vec<(Owner, Box<dyn Role + Send>)>;
@@ -111,6 +114,7 @@ impl Crew {
         let run = move || {
             sys::thread::name_current(self.name);
             sys::thread::register_current(self.name);
+            sys::thread::touch_stack();
             // The placement was chosen among the cores that this process may use; a core that is
             // taken from it meanwhile leaves the thread where the kernel puts it.
             let _pinned = self.core.map(sys::thread::pin_current);
@@ -171,6 +175,10 @@ pub fn start(config: &Config, parts: Parts, progress: impl FnMut(&str)) -> Resul
         crew.roles.push((WORKER, Box::new(started.worker)));
         report.worker = Some(started.address);
         report.models = Some(started.report);
+    }
+    // All that was taken so far, touched or not, and, where it may be, what the threads take first.
+    if let LockState::Refused { reason } = sys::memory::keep_resident() {
+        report.unlocked = Some(reason);
     }
     let (sender, notices) = channel();
     let owners = crews.iter().flat_map(|crew| crew.roles.iter().map(|(owner, _)| *owner)).collect();

@@ -9,7 +9,7 @@ use sys::uring::{Completion, Op, Ring, Socket};
 use super::error::{CloseReason, NetError, SendCause, SendError};
 use super::incoming::{BUFFER_BYTES, Incoming, Step, Unfinished};
 use super::link::{LinkId, ListenerId, NetEvent, Owner, PayloadOut};
-use super::outgoing::{BLOCK_BYTES, BLOCKS, Gone, Outgoing};
+use super::outgoing::{Blocks, Gone, Outgoing};
 use crate::base::Nanos;
 use crate::wire::{Message, PeerFault};
 
@@ -72,7 +72,7 @@ struct Listener {
 pub struct Net {
     links: Vec<Option<Link>>,
     generations: Vec<u32>,
-    buffers: Vec<(HostLease, Vec<HostLease>)>,
+    buffers: Vec<(HostLease, Blocks)>,
     listeners: Vec<Listener>,
     events: VecDeque<(Owner, NetEvent)>,
     /// Links that have something to submit.
@@ -144,18 +144,12 @@ impl Net {
     pub fn new(config: NetConfig) -> Result<Net, NetError> {
         assert!((1..=usize::from(u16::MAX)).contains(&config.links), "links are numbered by u16");
         let memory = |source| NetError::Memory { links: config.links, source };
-        let each = BUFFER_BYTES + BLOCKS * BLOCK_BYTES;
-        let mut rest = HostLease::locked(config.links * each).map_err(memory)?;
+        let mut rest = HostLease::locked(config.links * (BUFFER_BYTES + Blocks::BYTES)).map_err(memory)?;
         let mut buffers = Vec::with_capacity(config.links);
         for _ in 0..config.links {
             let (buffer, tail) = rest.split_at(BUFFER_BYTES);
-            let mut tail = tail;
-            let mut blocks = Vec::with_capacity(BLOCKS);
-            for _ in 0..BLOCKS {
-                let (block, further) = tail.split_at(BLOCK_BYTES);
-                blocks.push(block);
-                tail = further;
-            }
+            let (blocks, tail) = tail.split_at(Blocks::BYTES);
+            let Ok(blocks) = Blocks::cut(blocks) else { unreachable!("a link has as many bytes as its blocks") };
             buffers.push((buffer, blocks));
             rest = tail;
         }

@@ -270,7 +270,9 @@ fn spawn(
     }
 }
 
-/// Pins the calling thread and takes its scratch, on its own core so that the pages are near.
+/// Pins the calling thread and takes its scratch, on its own core so that the pages are near. A
+/// compute thread takes denormals as zero from here on, in whatever runs it: serving, measuring
+/// and trying a model compute the same bits.
 fn prepare(name: &str, core: Option<usize>, duty: Duty, scratch_bytes: usize) -> Result<Option<Mapping>, ConfigError> {
     if let Some(core) = core
         && !thread::pin_current(core)
@@ -278,9 +280,11 @@ fn prepare(name: &str, core: Option<usize>, duty: Duty, scratch_bytes: usize) ->
         return Err(ConfigError::Pin { thread: name.to_owned(), core });
     }
     thread::register_current(name);
+    thread::touch_stack();
     if matches!(duty, Duty::Copy(_)) {
         return Ok(None);
     }
+    thread::flush_denormals();
     Mapping::new(scratch_bytes, MapOptions::default())
         .map(Some)
         .map_err(|reason| ConfigError::Scratch { thread: name.to_owned(), reason })

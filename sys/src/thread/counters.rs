@@ -1,5 +1,6 @@
-//! Page faults and context switches of any registered thread.
+//! Page faults, context switches and allocations of any registered thread.
 
+use super::allocations::{self, Allocations};
 use super::current_id;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,8 @@ static THREADS: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
 struct Registered {
     id: u32,
     name: String,
+    /// Where its allocations are counted.
+    place: usize,
 }
 
 /// What the kernel has counted of a thread since it began.
@@ -30,6 +33,9 @@ pub struct ThreadCounters {
     pub voluntary_switches: u64,
     /// Times that the kernel took its core away.
     pub involuntary_switches: u64,
+    /// What a [`super::CountingAllocator`] has counted since the thread was registered. Only
+    /// [`Self::current`] and [`registered`] tell.
+    pub allocations: Allocations,
 }
 
 /// Counters that can't be read.
@@ -71,6 +77,7 @@ impl ThreadCounters {
             major_faults: usage.ru_majflt.unsigned_abs(),
             voluntary_switches: usage.ru_nvcsw.unsigned_abs(),
             involuntary_switches: usage.ru_nivcsw.unsigned_abs(),
+            allocations: allocations::of_current(),
         }
     }
 
@@ -101,6 +108,7 @@ impl ThreadCounters {
             major_faults: number(9, "majflt")?,
             voluntary_switches: line("voluntary_ctxt_switches")?,
             involuntary_switches: line("nonvoluntary_ctxt_switches")?,
+            allocations: Allocations::default(),
         })
     }
 }
@@ -114,8 +122,10 @@ fn read(path: &str) -> Result<String, ThreadError> {
 pub fn register_current(name: &str) {
     let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     threads.retain(|thread| std::fs::exists(format!("/proc/self/task/{}", thread.id)).unwrap_or(true));
-    if threads.len() < MAX_THREADS {
-        threads.push(Registered { id: current_id(), name: name.to_owned() });
+    let free = (0..MAX_THREADS).find(|&place| threads.iter().all(|thread| thread.place != place));
+    if let Some(place) = free {
+        threads.push(Registered { id: current_id(), name: name.to_owned(), place });
+        allocations::count_current(place);
     }
 }
 
@@ -123,7 +133,11 @@ pub fn register_current(name: &str) {
 #[must_use]
 pub fn registered() -> Vec<ThreadCounters> {
     let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    threads.iter().filter_map(|thread| ThreadCounters::of(thread.id, &thread.name).ok()).collect()
+    let counters = |thread: &Registered| {
+        let allocations = allocations::counted(thread.place);
+        ThreadCounters::of(thread.id, &thread.name).ok().map(|counters| ThreadCounters { allocations, ..counters })
+    };
+    threads.iter().filter_map(counters).collect()
 }
 
 #[cfg(test)]

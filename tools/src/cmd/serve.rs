@@ -305,6 +305,9 @@ fn print_report(report: &ServeReport) {
             tell!("not fetched {name}: {why}");
         }
     }
+    if let Some(reason) = &report.unlocked {
+        println!("not locked  the rest of the memory may be swapped out: {reason}; raise the memlock limit");
+    }
     let addresses = [("controller", report.controller), ("worker", report.worker), ("gateway", report.gateway)];
     for (role, address) in addresses.iter().filter_map(|(role, address)| address.map(|address| (role, address))) {
         tell!("{role:<11} {address}");

@@ -286,6 +286,9 @@ impl Controller {
             send_or_close(gateway, &Message::Peer { worker, address: Some(address) }, io);
         }
         self.tell(now, Event::WorkerUp(Box::new(up)), io);
+        // What the scheduler keeps of a worker and its models was taken just now; a lock that is
+        // refused was reported at start.
+        let _refused = sys::memory::keep_resident();
     }
 
     /// Sends gateways what they lack of the catalog, as far as it fits.
