@@ -73,6 +73,14 @@ pub enum RunError {
         /// The names that it has.
         known: String,
     },
+    /// A tensor is named twice.
+    #[error("{role} `{name}` is named twice")]
+    Twice {
+        /// "input" or "output".
+        role: &'static str,
+        /// The name.
+        name: String,
+    },
     /// The tensor's type differs.
     #[error("input `{name}` has type {found}, the model wants {wanted}")]
     Type {
@@ -142,14 +150,18 @@ fn instruction_set(name: Option<&str>) -> Result<InstructionSet, RunError> {
 
 /// The tensor's index and the file of each NAME=FILE.
 fn named(texts: &[String], role: &'static str, specs: &[TensorSpec]) -> Result<Vec<(usize, PathBuf)>, RunError> {
-    let pair = |text: &String| {
+    let mut pairs: Vec<(usize, PathBuf)> = Vec::with_capacity(texts.len());
+    for text in texts {
         let (name, file) = text.rsplit_once('=').ok_or_else(|| RunError::Argument(text.clone()))?;
         let known = || specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
         let unknown = || RunError::UnknownTensor { role, name: name.to_owned(), known: known() };
         let index = specs.iter().position(|spec| spec.name == name).ok_or_else(unknown)?;
-        Ok((index, PathBuf::from(file)))
-    };
-    texts.iter().map(pair).collect()
+        if pairs.iter().any(|(other, _)| *other == index) {
+            return Err(RunError::Twice { role, name: name.to_owned() });
+        }
+        pairs.push((index, PathBuf::from(file)));
+    }
+    Ok(pairs)
 }
 
 /// By input: what was given for it.

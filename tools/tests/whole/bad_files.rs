@@ -65,12 +65,26 @@ fn a_start_that_cannot_succeed_says_why() {
         .run(&["serve", "--gateway-listen", "127.0.0.1:0", "--controller-listen", "127.0.0.1:0"])
         .failed_saying(&["models"]);
     house.run(&["serve", "--slots", "many"]).failed_saying(&["--slots", "many"]);
+    let elsewhere = house.run(&["controller", "--listen", "192.0.2.1:7071"]);
+    elsewhere.failed_saying(&["can't listen at 192.0.2.1:7071", "this machine has no such address"]);
     let config = house.write("clockwork.toml", b"[gateway]\nreqests = 3\n");
     house.run(&["serve", "--config", text(&config)]).failed_saying(&["clockwork.toml", "reqests"]);
     house.run(&["serve", "--config", text(&house.path("no.toml"))]).failed_saying(&["no.toml"]);
     let few = house.serve_arguments("127.0.0.1:0").into_iter().chain(["--device-pages", "0"].map(str::to_owned));
     let few: Vec<String> = few.collect();
     house.run(&few.iter().map(String::as_str).collect::<Vec<_>>()).failed_saying(&["device"]);
+}
+
+#[test]
+fn a_server_without_models_says_so() {
+    let house = House::new(&[]);
+    let arguments = house.serve_arguments("127.0.0.1:0");
+    let mut server = house.start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    server.wait_for("ready");
+    assert!(server.value("model").starts_with("none: "));
+    let door = server.value("gateway");
+    house.infer(&door, 1, &[]).failed_saying(&["no model `tiny-1`"]);
+    assert!(server.runs());
 }
 
 #[test]
