@@ -186,6 +186,9 @@ pub fn serve(args: ServeArgs) -> Result<(), ServerError> {
     args.gateway.apply(&mut config);
     args.worker.apply(&mut config);
     set(&mut config.controller.listen, args.controller_listen);
+    // Where its own controller is follows from where that one listens.
+    config.gateway.controller = config.controller.listen;
+    config.worker.controller = config.controller.listen;
     run(&config, Parts::ALL)
 }
 

@@ -57,6 +57,8 @@ fn what_can_not_be_run_is_named() {
     assert_eq!(error("--batch-times 1,2,3,4,5,6"), "--batch-times has 6 times: wanted 1 to 5");
     assert_eq!(error("--batch-times 0"), "architecture 0 has no plan for a batch of 1, or one that takes no time");
     assert_eq!(error("--fault-rate 2"), "--fault-rate 2: wanted 0 to 1");
+    assert_eq!(error("--host-pages 4000000000"), "host pages: 4000000000 is not within 1 to 1048576");
+    assert_eq!(error("--device-pages 0"), "device pages: 0 is not within 1 to 1048576");
     assert_eq!(error("--seconds 0"), "seconds: 0 is not within 1 to 1000000000000000");
 }
 

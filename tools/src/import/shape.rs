@@ -113,7 +113,7 @@ fn convolved(x: &[usize], w: &[usize], conv: &Conv) -> Result<Vec<usize>, Why> {
     if conv.kernel.is_some_and(|kernel| kernel != [kernel_h, kernel_w]) {
         return Err(Why::Shape { found: w.to_vec(), wanted: "the size that kernel_shape says" });
     }
-    if channels != of_group * conv.groups || out % conv.groups != 0 {
+    if Some(channels) != of_group.checked_mul(conv.groups) || out % conv.groups != 0 {
         let (left, right) = (x.to_vec(), w.to_vec());
         return Err(Why::Mismatch { left, right, wanted: "channels = channels of the weights times groups" });
     }
