@@ -1,10 +1,11 @@
 //! Files that are not what they should be, and starts that can't succeed.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use runtime::package::Package;
 use runtime::package::header::{HEADER_BYTES, Header};
+use runtime::package::{Contents, Package, PackageWriter};
 
 use super::house::{House, text};
 use super::model;
@@ -14,6 +15,15 @@ use super::model;
 fn serve_fails(house: &House, words: &[&str]) {
     let arguments = house.serve_arguments("127.0.0.1:0");
     house.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).failed_saying(words);
+}
+
+/// Writes the package at `path` again, with pages of another size.
+fn write_with_pages_of(bytes: u32, path: &Path) {
+    let Package { name, target, inputs, outputs, plans, card, .. } = Package::open(path).expect("written by import");
+    let contents = Contents { name, target, page_bytes: bytes, inputs, outputs, plans, card, page_count: 1 };
+    let mut writer = PackageWriter::create(path, contents).expect("a temporary file can be written");
+    writer.push_page(&vec![0; bytes as usize]).expect("a temporary file can be written");
+    writer.finish().expect("a temporary file can be written");
 }
 
 #[test]
@@ -43,6 +53,10 @@ fn a_server_refuses_broken_packages_by_name() {
         serve_fails(&house, &["tiny-1.cwk", word]);
         house.run(&["run", text(&path)]).failed_saying(&["tiny-1.cwk", word]);
     }
+    // One of another page size, sound in itself.
+    fs::write(&path, &whole).expect("a temporary file can be written");
+    write_with_pages_of(1 << 20, &path);
+    serve_fails(&house, &["tiny-1.cwk", "pages of 1048576 bytes", "2097152"]);
     // The same model twice, and no folder at all.
     fs::write(&path, &whole).expect("a temporary file can be written");
     house.write("models/twin.cwk", &whole);
