@@ -135,6 +135,19 @@ fn the_reader_is_the_same_in_every_batch_at_its_third_width() {
     batches(READER, None, 640, &[1, 2, 4, 8, 16]);
 }
 
+#[test]
+fn an_import_gives_the_same_bytes_each_time() {
+    for (model, weights_seed) in [(SQUEEZENET, Some(2)), (READER, None)] {
+        let mut cases = cases(model);
+        cases.retain(|case| case.weights_seed == weights_seed);
+        let bytes = || {
+            let rig = rig(&cases);
+            fs::read(&rig.package.path).unwrap()
+        };
+        assert!(bytes() == bytes(), "{model}");
+    }
+}
+
 /// A picture or line of the demo and what it really shows.
 #[derive(Debug, Deserialize)]
 struct Shown {
