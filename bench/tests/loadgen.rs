@@ -151,3 +151,14 @@ fn predictions_are_made_from_what_came_before() {
     assert_eq!((said.exec_ns.count, said.under_predicted_ns.max), (50, 1));
     assert!(said.table().contains("lateness of the start"));
 }
+
+#[test]
+fn a_rate_that_no_run_can_hold_is_refused() {
+    for rate in [f64::INFINITY, 1e12] {
+        let client = Client::connect(&start(Rule::Echo, 64).to_string()).unwrap();
+        let workload = workload(open(rate), Nanos::seconds(1));
+        let spec = Run { length: Nanos::seconds(1), seed: 5, requests: None };
+        let refused = run(client, &[workload], &spec, &mut |_| {}).map(|_| ());
+        assert!(matches!(refused, Err(LoadError::TooManyRequests { .. })), "{refused:?}");
+    }
+}

@@ -31,3 +31,11 @@ fn equal_seeds_give_equal_runs() {
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
 }
+
+#[test]
+fn more_than_the_clients_link_carries_is_refused_and_no_violation() {
+    // A gateway's link carries some 2,000 of these payloads a second: the last comes 12 s after its time.
+    let report = run(single(26_000.0, 1));
+    assert_eq!(report.rejected + report.in_time + report.revoked, report.requests, "{report:?}");
+    assert!(report.requests > 25_000 && report.in_time > 100, "{report:?}");
+}

@@ -2,11 +2,14 @@
 
 mod lease;
 mod mapping;
+mod part;
 mod resident;
 
 pub(crate) use lease::HostRegion;
-pub use lease::{HostLease, HostSource, LeaseError, SharedLease};
+pub use lease::{HostLease, HostSource, SharedLease};
 pub use mapping::{LockState, MapOptions, MemoryError, PAGE_BYTES, Pages, lock_limit};
+pub use part::LeaseError;
 pub use resident::keep_resident;
 
 pub(crate) use mapping::Mapping;
+pub(crate) use part::Part;

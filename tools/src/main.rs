@@ -7,6 +7,8 @@ mod demo;
 mod duration;
 mod import;
 mod inspect;
+#[cfg(test)]
+mod models;
 mod npy;
 mod print;
 mod solo;

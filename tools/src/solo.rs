@@ -87,7 +87,7 @@ pub struct Solo {
 }
 
 impl Solo {
-    /// Opens a device with `threads` compute threads and loads the plan with its weights.
+    /// Opens a device with `threads` compute threads and kernels of `set`, and loads the plan with its weights.
     ///
     /// # Errors
     /// [`SoloError`].
@@ -95,6 +95,7 @@ impl Solo {
         package: &Package,
         shape: ShapeId,
         batch: BatchSize,
+        set: InstructionSet,
         threads: usize,
         cut: Cut,
     ) -> Result<Solo, SoloError> {
@@ -121,7 +122,7 @@ impl Solo {
         };
         let driver = Driver::cpu(&CpuConfig { compute_threads: threads, ..CpuConfig::default() })?;
         let context = driver.context(0)?;
-        let module = Module::load(&context, image(InstructionSet::best())?)?;
+        let module = Module::load(&context, image(set)?)?;
         let mut stream = Stream::new(&context, 4)?;
         let (pages, table) = load_weights(package, &context, &mut stream)?;
         let area = |bytes: u32| context.alloc_device((bytes as usize).max(1) * batch.items());

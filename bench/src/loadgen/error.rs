@@ -36,6 +36,14 @@ pub enum LoadError {
         /// What the server grants.
         granted: usize,
     },
+    /// More requests than a run may send.
+    #[error("the rates make {wanted:.0} requests in this run, at most {most} can be sent: lower them, or the length")]
+    TooManyRequests {
+        /// What the rates make.
+        wanted: f64,
+        /// The limit.
+        most: usize,
+    },
     /// Nothing to send.
     #[error("no workload sends anything")]
     NothingToSend,

@@ -19,6 +19,9 @@ const SPIN: Nanos = Nanos::micros(100);
 /// How long after the last deadline the ends of requests are still waited for.
 const DRAIN: Nanos = Nanos::seconds(2);
 
+/// Arrivals of one run: they are all drawn before the first is sent.
+const MAX_ARRIVALS: usize = 10_000_000;
+
 /// A request that ended, for whoever looks at each of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -43,7 +46,7 @@ pub fn run(
     run: &Run,
     observe: &mut dyn FnMut(Sample),
 ) -> Result<(Client, Vec<Tally>), LoadError> {
-    check(&client, workloads)?;
+    check(&client, workloads, run.length)?;
     let welcome = *client.welcome();
     let (connection, core) = client.into_parts();
     connection.set_nonblocking(true)?;
@@ -61,7 +64,16 @@ pub fn run(
     Ok((Client::from_parts(connection, core, welcome), tallies))
 }
 
-fn check(client: &Client, workloads: &[Workload]) -> Result<(), LoadError> {
+#[expect(clippy::cast_precision_loss, reason = "limits and lengths of runs are below 2^53")]
+fn check(client: &Client, workloads: &[Workload], length: Nanos) -> Result<(), LoadError> {
+    let arrivals = |workload: &Workload| match workload.load {
+        Load::Open { per_second, .. } => per_second * length.0 as f64 / 1e9,
+        Load::Closed { .. } => 0.0,
+    };
+    let wanted: f64 = workloads.iter().map(arrivals).sum();
+    if wanted > MAX_ARRIVALS as f64 {
+        return Err(LoadError::TooManyRequests { wanted, most: MAX_ARRIVALS });
+    }
     let welcome = client.welcome();
     let clients = |workload: &Workload| match workload.load {
         Load::Closed { clients, .. } => clients,

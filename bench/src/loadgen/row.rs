@@ -115,80 +115,52 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// Rows in short: ends, latency and time to refusal.
-pub fn brief(rows: &[Row]) -> String {
-    let mut table = Table::new(&[
-        "model",
-        "load",
-        "slo",
-        "offered",
-        "ok",
-        "late",
-        "rejected",
-        "revoked",
-        "failed",
-        "in time",
-        "goodput/s",
-        "latency p50",
-        "p99",
-        "refusal p99",
-    ]);
+/// Head of a column, and its cell in a row.
+type Column = (&'static str, fn(&Row) -> String);
+
+const COUNTS: [Column; 9] = [
+    ("model", |row| row.model.clone()),
+    ("load", |row| row.load.clone()),
+    ("slo", |row| Nanos(row.slo_ns).to_string()),
+    ("offered", |row| row.offered.to_string()),
+    ("ok", |row| row.ok.to_string()),
+    ("late", |row| row.late.to_string()),
+    ("rejected", |row| row.rejected.to_string()),
+    ("revoked", |row| row.revoked.to_string()),
+    ("failed", |row| row.failed.to_string()),
+];
+const UNANSWERED: Column = ("unanswered", |row| (row.unanswered + row.unsent + row.withdrawn).to_string());
+const GOOD: [Column; 2] = [
+    ("in time", |row| format!("{:.1}%", row.ok_share * 100.0)),
+    ("goodput/s", |row| format!("{:.1}", row.goodput_per_second)),
+];
+const LATE_HERE: Column = ("ok, late here", |row| row.ok_late_here.to_string());
+const LATENCIES: [Column; 3] = [
+    ("latency p50", |row| time(row.latency_ns, row.latency_ns.p50)),
+    ("p99", |row| time(row.latency_ns, row.latency_ns.p99)),
+    ("refusal p99", |row| time(row.time_to_refusal_ns, row.time_to_refusal_ns.p99)),
+];
+
+fn time(of: Percentiles, ns: u64) -> String {
+    if of.count > 0 { Nanos(ns).to_string() } else { "-".to_owned() }
+}
+
+fn of_columns(rows: &[Row], columns: &[&[Column]]) -> String {
+    let columns = columns.concat();
+    let mut table = Table::new(&columns.iter().map(|(head, _)| *head).collect::<Vec<_>>());
     for row in rows {
-        let time = |of: Percentiles, ns: u64| if of.count > 0 { Nanos(ns).to_string() } else { "-".to_owned() };
-        table.row([
-            row.model.clone(),
-            row.load.clone(),
-            Nanos(row.slo_ns).to_string(),
-            row.offered.to_string(),
-            row.ok.to_string(),
-            row.late.to_string(),
-            row.rejected.to_string(),
-            row.revoked.to_string(),
-            row.failed.to_string(),
-            format!("{:.1}%", row.ok_share * 100.0),
-            format!("{:.1}", row.goodput_per_second),
-            time(row.latency_ns, row.latency_ns.p50),
-            time(row.latency_ns, row.latency_ns.p99),
-            time(row.time_to_refusal_ns, row.time_to_refusal_ns.p99),
-        ]);
+        table.row(columns.iter().map(|(_, cell)| cell(row)));
     }
     table.to_string()
 }
 
+/// Rows in short: ends, latency and time to refusal.
+pub fn brief(rows: &[Row]) -> String {
+    of_columns(rows, &[&COUNTS, &GOOD, &LATENCIES])
+}
+
 fn ends(rows: &[Row]) -> String {
-    let mut table = Table::new(&[
-        "model",
-        "load",
-        "slo",
-        "offered",
-        "ok",
-        "late",
-        "rejected",
-        "revoked",
-        "failed",
-        "unanswered",
-        "in time",
-        "goodput/s",
-        "ok, late here",
-    ]);
-    for row in rows {
-        table.row([
-            row.model.clone(),
-            row.load.clone(),
-            Nanos(row.slo_ns).to_string(),
-            row.offered.to_string(),
-            row.ok.to_string(),
-            row.late.to_string(),
-            row.rejected.to_string(),
-            row.revoked.to_string(),
-            row.failed.to_string(),
-            (row.unanswered + row.unsent + row.withdrawn).to_string(),
-            format!("{:.1}%", row.ok_share * 100.0),
-            format!("{:.1}", row.goodput_per_second),
-            row.ok_late_here.to_string(),
-        ]);
-    }
-    table.to_string()
+    of_columns(rows, &[&COUNTS, &[UNANSWERED], &GOOD, &[LATE_HERE]])
 }
 
 fn durations(rows: &[Row]) -> String {

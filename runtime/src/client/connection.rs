@@ -40,7 +40,7 @@ pub enum ConnectionError {
         address: SocketAddr,
     },
     /// The server cut the connection off and said why.
-    #[error("the server at {address} cut the connection off: {fault}")]
+    #[error("the server at {address} cut the connection off: {fault}{}", wrong_door(fault))]
     CutOff {
         /// The server's address.
         address: SocketAddr,
@@ -63,6 +63,16 @@ pub enum ConnectionError {
         /// What does not fit.
         source: EncodeError,
     },
+}
+
+/// Where a question that is not answered here would be.
+fn wrong_door(fault: &PeerFault) -> &'static str {
+    match fault {
+        PeerFault::Unexpected { .. } => {
+            "; requests go to a gateway (port 7070 unless set otherwise), questions of `ctl` to a controller (7071)"
+        }
+        _ => "",
+    }
 }
 
 /// A frame on its way out.

@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The address means nothing.
-    #[error("`{address}` is no address: {source}; write HOST:PORT, for instance 127.0.0.1:7400")]
+    #[error("`{address}` is no address: {source}; write HOST:PORT, for instance 127.0.0.1:7070")]
     Address {
         /// What was given.
         address: String,

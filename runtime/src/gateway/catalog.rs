@@ -3,15 +3,13 @@
 use super::event::CatalogModel;
 use crate::base::{ModelId, ShapeId};
 use crate::order::Reject;
-use crate::package::TensorSpec;
+use crate::package::SlotLayout;
 
 #[derive(Debug)]
 struct Known {
     model: CatalogModel,
-    /// Bytes of each input, by shape variant.
-    inputs: Vec<Vec<u64>>,
-    /// Bytes of all outputs, by shape variant.
-    outputs: Vec<u64>,
+    /// Payloads are areas of a slot. By shape variant; none where no slot could hold it.
+    layouts: Vec<Option<SlotLayout>>,
 }
 
 /// What the controller's CATALOG named.
@@ -31,15 +29,9 @@ impl Catalog {
     pub(super) fn add(&mut self, model: CatalogModel) {
         let shapes = model.inputs.first().map_or(0, |input| input.shapes.len());
         let shapes = (0..=u8::MAX).map(ShapeId).take(shapes);
-        // Each tensor is padded to the next multiple of 64 bytes, in a payload as in a slot.
-        let size = |tensor: &TensorSpec, shape| {
-            tensor.item_bytes(shape).unwrap_or(0).next_multiple_of(u64::from(kernels::operand::ALIGNMENT))
-        };
-        let inputs = shapes.clone().map(|shape| model.inputs.iter().map(|input| size(input, shape)).collect());
-        let outputs = shapes.map(|shape| model.outputs.iter().map(|output| size(output, shape)).sum());
-        let (inputs, outputs) = (inputs.collect(), outputs.collect());
+        let layouts = shapes.map(|shape| SlotLayout::new(&model.inputs, &model.outputs, shape)).collect();
         let place = self.known.binary_search_by_key(&model.model, |known| known.model.model);
-        let known = Known { model, inputs, outputs };
+        let known = Known { model, layouts };
         match place {
             Ok(place) => self.known[place] = known,
             Err(place) if self.known.len() < self.capacity => self.known.insert(place, known),
@@ -65,13 +57,13 @@ impl Catalog {
     /// the last's.
     pub(super) fn check(&self, model: ModelId, shape: ShapeId, payload: u64) -> Result<u64, Reject> {
         let known = self.find(model).ok_or(Reject::UnknownModel)?;
-        let shape = usize::from(shape.0);
-        let inputs = known.inputs.get(shape).ok_or(Reject::BadInput { tensor: 0 })?;
-        let mut left = payload;
-        for (tensor, &size) in (0u32..).zip(inputs) {
-            left = left.checked_sub(size).ok_or(Reject::BadInput { tensor })?;
+        let layout = known.layouts.get(usize::from(shape.0)).and_then(Option::as_ref);
+        let SlotLayout { inputs, outputs } = layout.ok_or(Reject::BadInput { tensor: 0 })?;
+        let last = u32::try_from(inputs.fields.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        match (0u32..).zip(inputs.ends()).find(|&(_, end)| payload < u64::from(end)) {
+            Some((tensor, _)) => Err(Reject::BadInput { tensor }),
+            None if payload > u64::from(inputs.bytes) => Err(Reject::BadInput { tensor: last }),
+            None => Ok(u64::from(outputs.bytes)),
         }
-        let last = u32::try_from(inputs.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        if left > 0 { Err(Reject::BadInput { tensor: last }) } else { Ok(known.outputs[shape]) }
     }
 }

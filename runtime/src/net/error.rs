@@ -41,7 +41,7 @@ pub enum CloseReason {
 #[derive(Debug, Error)]
 pub enum NetError {
     /// The address can't be listened at.
-    #[error("can't listen at {address}: {source}; is another server running there?")]
+    #[error("can't listen at {address}: {source}; {}", listen_hint(source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -100,4 +100,13 @@ pub enum SendCause {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Encode(EncodeError),
+}
+
+fn listen_hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => "is another server running there?",
+        std::io::ErrorKind::AddrNotAvailable => "this machine has no such address: 0.0.0.0 listens at all of its own",
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose another",
+        _ => "choose another address",
+    }
 }

@@ -59,6 +59,11 @@ impl Area {
         }
         Some(Area { fields, bytes: u32::try_from(end).ok()? })
     }
+
+    /// Where each tensor's padding ends: where the next one begins, or the area's end.
+    pub fn ends(&self) -> impl Iterator<Item = u32> {
+        self.fields.iter().skip(1).map(|next| next.offset).chain((!self.fields.is_empty()).then_some(self.bytes))
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +81,8 @@ mod tests {
         let area = Area::new(&tensors, ShapeId(0)).unwrap();
         assert_eq!(area.fields.as_slice(), [Field { offset: 0, bytes: 3 }, Field { offset: 64, bytes: 68 }]);
         assert_eq!(area.bytes, 192);
+        assert_eq!(area.ends().collect::<Vec<_>>(), [64, 192]);
+        assert_eq!(Area::default().ends().next(), None);
     }
 
     #[test]

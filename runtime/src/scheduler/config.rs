@@ -29,7 +29,7 @@ pub struct Config {
     pub percentile: Percentile,
     /// INFERs ordered and not yet answered, per device.
     pub committed: usize,
-    /// How often one request may be planned; where only its input had not come, four times as often.
+    /// How often one request may be planned; where only its input had not come, as often as its time allows.
     pub attempts: u8,
     /// How long an INFER with nothing queued behind it waits for an input that is later than its bound,
     /// at most; never more than an eighth of the time that is left.

@@ -8,9 +8,6 @@ use super::strategy::Link;
 use crate::base::{Nanos, WorkerId};
 use crate::order::{ActionResult, ItemOutcome, Reject, Stages, Status};
 
-/// Where only its input had not come, a request may be planned that many times as often.
-const LATE_INPUT_ATTEMPTS: u8 = 4;
-
 impl Core {
     pub(super) fn result(&mut self, now: Nanos, worker: WorkerId, result: &ActionResult, out: &mut Outbox) {
         let known = self.actions.find(result.action);
@@ -102,11 +99,17 @@ impl Core {
             let class = usize::from(admitted.slot.class);
             let waited = now.since(admitted.placed);
             self.devices[admitted.device].delays[class].input.record(waited.three_halves());
+            // It is still on its way, as far as anyone knows: half as long again is waited, which no
+            // number of attempts bounds but the time that is left. An input that is lost is sent again
+            // once a third of that is gone.
+            let left = admitted.ask.deadline().since(now);
+            if waited.0.saturating_mul(2) <= left.0 && self.plan_in_place(now, request, now + Nanos(waited.0 / 2)) {
+                return;
+            }
         }
-        // An input that is late costs no work, and is waited for longer with each attempt.
-        let late = if outcome.status == Status::InputMissing { LATE_INPUT_ATTEMPTS } else { 1 };
-        let again = !matches!(outcome.status, Status::BadAction) && admitted.attempts < late * self.config.attempts;
-        if again && outcome.input_held && self.plan_in_place(now, request) {
+        let again = !matches!(outcome.status, Status::BadAction) && admitted.attempts < self.config.attempts;
+        if again && outcome.input_held && self.plan_in_place(now, request, now) {
+            self.requests.get_mut(request).attempts += 1;
             return;
         }
         self.discard(admitted.device, admitted.slot, out);
@@ -132,11 +135,11 @@ impl Core {
         }
     }
 
-    /// Books a request again for the slot that holds its input, if it can be in time there.
-    fn plan_in_place(&mut self, now: Nanos, request: usize) -> bool {
+    /// Books a request again for the slot that it has, from `from` on, if it can be in time there.
+    fn plan_in_place(&mut self, now: Nanos, request: usize, from: Nanos) -> bool {
         let admitted = *self.requests.get(request);
         let Admitted { ask, model, device: place, slot, .. } = admitted;
-        let Some(ready) = self.weights_ready(now, place, model) else { return false };
+        let Some(ready) = self.weights_ready(now, place, model).map(|ready| ready.max(from)) else { return false };
         let device = &self.devices[place];
         let percentile = self.config.percentile;
         let Some(entry) = self.models.get(model).entry(ask.shape, device.kind) else { return false };
@@ -150,7 +153,6 @@ impl Core {
         if !device.residency[model].weights.are_promised() {
             self.want(now, place, model);
         }
-        self.requests.get_mut(request).attempts += 1;
         let link = Link { key: due - cost.bound, due, ready, group: (model, ask.shape.0), entry };
         self.rebook(request, link, cost, now);
         true

@@ -150,6 +150,8 @@ impl SimConfig {
         within("architectures", self.architectures.len() as u64, 1, MAX_MODELS as u64)?;
         within("slots", u64::from(self.slots), 1, 4096)?;
         within("requests held by a gateway", u64::from(self.requests), 1, MAX_REQUESTS as u64)?;
+        within("host pages", u64::from(self.host_pages), 1, MAX_PAGES)?;
+        within("device pages", u64::from(self.device_pages), 1, MAX_PAGES)?;
         within("page bytes", u64::from(self.page_bytes), 4096, 1 << 30)?;
         within("seconds", self.length.0, 1, Nanos::seconds(1_000_000).0)?;
         for (place, exec) in self.architectures.iter().enumerate() {
@@ -171,6 +173,9 @@ impl SimConfig {
         Ok(())
     }
 }
+
+/// Pages of a tier, as many as a worker may be set to.
+const MAX_PAGES: u64 = 1 << 20;
 
 fn within(what: &'static str, value: u64, least: u64, most: u64) -> Result<(), SimError> {
     if (least..=most).contains(&value) { Ok(()) } else { Err(SimError::OutOfRange { what, value, least, most }) }

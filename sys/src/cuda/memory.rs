@@ -3,11 +3,10 @@
 use super::context::Context;
 use super::error::DriverError;
 use super::types::*;
-use crate::memory::LeaseError;
+use crate::memory::{LeaseError, Part};
 use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 /// Pinned host memory, given back on drop.
 #[derive(Debug)]
@@ -85,11 +84,7 @@ impl Drop for DeviceAllocation {
 
 /// The only right to use a range of device memory. It can be moved into an operation, divided
 /// and joined, never copied. Its memory lives as long as any lease of it.
-pub struct DeviceLease {
-    allocation: Arc<DeviceAllocation>,
-    offset: usize,
-    bytes: usize,
-}
+pub struct DeviceLease(Part<DeviceAllocation>);
 
 impl DeviceLease {
     pub(super) fn allocate(context: &Context, bytes: usize) -> Result<Self, DriverError> {
@@ -97,31 +92,31 @@ impl DeviceLease {
         // SAFETY: valid for the write of an address.
         unsafe { context.enter()?.cuMemAlloc_v2(&raw mut address, bytes) }?;
         let allocation = DeviceAllocation { context: context.clone(), address, bytes };
-        Ok(Self { allocation: Arc::new(allocation), offset: 0, bytes })
+        Ok(Self(Part::all(allocation, bytes)))
     }
 
     /// The device address of the first byte. It is a number: using it takes the lease.
     #[must_use]
     pub fn address(&self) -> u64 {
-        self.allocation.address + self.offset as u64
+        self.0.whole().address + self.0.offset() as u64
     }
 
     /// Bytes of the range.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes
+        self.0.len()
     }
 
     /// Whether the range is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.0.len() == 0
     }
 
     /// The range of this lease in its allocation, in bytes.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.bytes
+        self.0.range()
     }
 
     /// Divides into the first `middle` bytes and the rest.
@@ -130,10 +125,8 @@ impl DeviceLease {
     /// When `middle` lies beyond the end.
     #[must_use]
     pub fn split_at(self, middle: usize) -> (Self, Self) {
-        assert!(middle <= self.bytes, "split at {middle} of a lease of {} bytes", self.bytes);
-        let second =
-            Self { allocation: Arc::clone(&self.allocation), offset: self.offset + middle, bytes: self.bytes - middle };
-        (Self { bytes: middle, ..self }, second)
+        let (first, second) = self.0.split_at(middle);
+        (Self(first), Self(second))
     }
 
     /// Divides into `count` parts of `bytes` each; what is left over is given up.
@@ -141,16 +134,7 @@ impl DeviceLease {
     /// # Errors
     /// When they don't fit.
     pub fn split_into(self, count: usize, bytes: usize) -> Result<Vec<Self>, LeaseError> {
-        let fits = count.checked_mul(bytes).is_some_and(|total| total <= self.bytes);
-        if !fits {
-            return Err(LeaseError::TooSmall { count, bytes, available: self.bytes });
-        }
-        let part = |index: usize| Self {
-            allocation: Arc::clone(&self.allocation),
-            offset: self.offset + index * bytes,
-            bytes,
-        };
-        Ok((0..count).map(part).collect())
+        Ok(self.0.split_into(count, bytes)?.map(Self).collect())
     }
 
     /// Joins `self` with the lease that begins where `self` ends; gives both back when it doesn't.
@@ -158,22 +142,17 @@ impl DeviceLease {
     /// # Errors
     /// The two leases, unchanged, when they are not neighbours in one allocation.
     pub fn join(self, next: Self) -> Result<Self, (Self, Self)> {
-        let same = Arc::ptr_eq(&self.allocation, &next.allocation);
-        if !same || self.range().end != next.offset {
-            return Err((self, next));
-        }
-        let bytes = self.bytes + next.bytes;
-        Ok(Self { bytes, ..self })
+        self.0.join(next.0).map(Self).map_err(|(one, other)| (Self(one), Self(other)))
     }
 
     pub(super) fn context(&self) -> &Context {
-        &self.allocation.context
+        &self.0.whole().context
     }
 }
 
 impl fmt::Debug for DeviceLease {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.allocation.bytes;
-        write!(formatter, "DeviceLease({:?} of {all} at {:#x})", self.range(), self.allocation.address)
+        let DeviceAllocation { address, bytes, .. } = **self.0.whole();
+        write!(formatter, "DeviceLease({:?} of {bytes} at {address:#x})", self.range())
     }
 }

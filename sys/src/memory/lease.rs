@@ -1,6 +1,7 @@
 //! The right to read and write a range of host memory, as a value.
 
 use super::mapping::{LockState, MapOptions, Mapping, MemoryError, Pages};
+use super::part::{LeaseError, Part};
 use crate::cuda::PinnedMemory;
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
@@ -37,28 +38,9 @@ impl HostRegion {
     }
 }
 
-/// Two leases that can't be divided or joined as asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LeaseError {
-    /// The parts wanted don't fit.
-    #[error("{count} parts of {bytes} bytes don't fit into a lease of {available} bytes")]
-    TooSmall {
-        /// Parts wanted.
-        count: usize,
-        /// Bytes of each.
-        bytes: usize,
-        /// Bytes of the lease.
-        available: usize,
-    },
-}
-
 /// The only right to read and write a range of host memory. It can be moved into an operation,
 /// divided and joined, never copied. Its memory lives as long as any lease of it.
-pub struct HostLease {
-    region: Arc<HostRegion>,
-    offset: usize,
-    bytes: usize,
-}
+pub struct HostLease(Part<HostRegion>);
 
 impl HostLease {
     /// Takes `bytes` of host memory, touched and, where the machine allows, locked; for disk and
@@ -85,13 +67,13 @@ impl HostLease {
 
     fn whole(region: HostRegion) -> Self {
         let bytes = region.bytes;
-        Self { region: Arc::new(region), offset: 0, bytes }
+        Self(Part::all(region, bytes))
     }
 
     /// Whether the memory behind is locked. Memory pinned by a driver always is.
     #[must_use]
     pub fn lock_state(&self) -> LockState {
-        match &self.region.backing {
+        match &self.region().backing {
             Backing::Mapped(mapping) => mapping.lock_state().clone(),
             Backing::Pinned(_) => LockState::Locked,
         }
@@ -100,7 +82,7 @@ impl HostLease {
     /// The pages that the memory behind got, where we mapped it ourselves.
     #[must_use]
     pub fn pages(&self) -> Option<Pages> {
-        match &self.region.backing {
+        match &self.region().backing {
             Backing::Mapped(mapping) => Some(mapping.pages()),
             Backing::Pinned(_) => None,
         }
@@ -109,13 +91,13 @@ impl HostLease {
     /// Where this lease begins in its allocation, in bytes.
     #[must_use]
     pub fn offset(&self) -> usize {
-        self.offset
+        self.0.offset()
     }
 
     /// The range of this lease in its allocation, in bytes.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.bytes
+        self.0.range()
     }
 
     /// Divides into the first `middle` bytes and the rest.
@@ -124,11 +106,8 @@ impl HostLease {
     /// When `middle` lies beyond the end.
     #[must_use]
     pub fn split_at(self, middle: usize) -> (Self, Self) {
-        assert!(middle <= self.bytes, "split at {middle} of a lease of {} bytes", self.bytes);
-        let second =
-            Self { region: Arc::clone(&self.region), offset: self.offset + middle, bytes: self.bytes - middle };
-        let first = Self { bytes: middle, ..self };
-        (first, second)
+        let (first, second) = self.0.split_at(middle);
+        (Self(first), Self(second))
     }
 
     /// Divides into `count` parts of `bytes` each; what is left over is given up.
@@ -136,12 +115,7 @@ impl HostLease {
     /// # Errors
     /// When they don't fit.
     pub fn split_into(self, count: usize, bytes: usize) -> Result<Vec<Self>, LeaseError> {
-        let fits = count.checked_mul(bytes).is_some_and(|total| total <= self.bytes);
-        if !fits {
-            return Err(LeaseError::TooSmall { count, bytes, available: self.bytes });
-        }
-        let part = |index: usize| Self { region: Arc::clone(&self.region), offset: self.offset + index * bytes, bytes };
-        Ok((0..count).map(part).collect())
+        Ok(self.0.split_into(count, bytes)?.map(Self).collect())
     }
 
     /// Joins `self` with the lease that begins where `self` ends; gives both back when it doesn't.
@@ -149,12 +123,7 @@ impl HostLease {
     /// # Errors
     /// The two leases, unchanged, when they are not neighbours in one allocation.
     pub fn join(self, next: Self) -> Result<Self, (Self, Self)> {
-        let adjacent = Arc::ptr_eq(&self.region, &next.region) && self.range().end == next.offset;
-        if !adjacent {
-            return Err((self, next));
-        }
-        let bytes = self.bytes + next.bytes;
-        Ok(Self { bytes, ..self })
+        self.0.join(next.0).map(Self).map_err(|(one, other)| (Self(one), Self(other)))
     }
 
     /// Gives up writing, so that the range can be read by several operations at once.
@@ -164,13 +133,13 @@ impl HostLease {
     }
 
     pub(crate) fn region(&self) -> &Arc<HostRegion> {
-        &self.region
+        self.0.whole()
     }
 
     /// The address of the first byte. Reading and writing through it needs the lease.
     pub(crate) fn pointer(&self) -> NonNull<u8> {
-        // SAFETY: `offset` lies in the region or at its end.
-        unsafe { self.region.start.add(self.offset) }
+        // SAFETY: the part's offset lies in the region or at its end.
+        unsafe { self.region().start.add(self.offset()) }
     }
 }
 
@@ -181,20 +150,20 @@ impl Deref for HostLease {
         // SAFETY: the range is mapped and initialised (the kernel zeroes it) as long as `region`
         // lives, and this lease is the only one for it; a device or kernel that writes it holds
         // the lease itself.
-        unsafe { std::slice::from_raw_parts(self.pointer().as_ptr(), self.bytes) }
+        unsafe { std::slice::from_raw_parts(self.pointer().as_ptr(), self.0.len()) }
     }
 }
 
 impl DerefMut for HostLease {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `deref`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.pointer().as_ptr(), self.bytes) }
+        unsafe { std::slice::from_raw_parts_mut(self.pointer().as_ptr(), self.0.len()) }
     }
 }
 
 impl fmt::Debug for HostLease {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "HostLease({:?} of {})", self.range(), self.region.bytes)
+        write!(formatter, "HostLease({:?} of {})", self.range(), self.region().bytes)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use kernels::image::InstructionSet;
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::slot::Area;
 use runtime::package::{Package, PackageError, TensorSpec};
@@ -33,6 +34,9 @@ pub struct RunArgs {
     /// Compute threads of the device
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Instruction set of the kernels: avx512, avx2 or portable [default: the best of the machine]
+    #[arg(long)]
+    instructions: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -53,6 +57,9 @@ pub enum RunError {
     /// No such batch size.
     #[error("there are no plans for batch {0}: wanted 1, 2, 4, 8 or 16")]
     Batch(u8),
+    /// No such instruction set.
+    #[error("no instruction set is named {0:?}; known are avx512, avx2 and portable")]
+    Instructions(String),
     /// An argument is not NAME=FILE.
     #[error("`{0}` is not NAME=FILE")]
     Argument(String),
@@ -65,6 +72,14 @@ pub enum RunError {
         name: String,
         /// The names that it has.
         known: String,
+    },
+    /// A tensor is named twice.
+    #[error("{role} `{name}` is named twice")]
+    Twice {
+        /// "input" or "output".
+        role: &'static str,
+        /// The name.
+        name: String,
     },
     /// The tensor's type differs.
     #[error("input `{name}` has type {found}, the model wants {wanted}")]
@@ -98,6 +113,7 @@ struct Timing {
     shape: u8,
     batch: u8,
     threads: usize,
+    instructions: &'static str,
     runs: usize,
     median_ns: u64,
     p99_ns: u64,
@@ -108,10 +124,11 @@ struct Timing {
 pub fn run(args: &RunArgs) -> Result<(), RunError> {
     let package = Package::open(&args.package)?;
     let batch = BatchSize::new(args.batch).ok_or(RunError::Batch(args.batch))?;
+    let set = instruction_set(args.instructions.as_deref())?;
     let given = read_inputs(&package, &args.inputs)?;
     let targets = named(&args.outputs, "output", &package.outputs)?;
     let shape = pick_shape(&package, &given, batch)?;
-    let mut solo = Solo::load(&package, shape, batch, args.threads, Cut::Whole)?;
+    let mut solo = Solo::load(&package, shape, batch, set, args.threads, Cut::Whole)?;
     solo.write_inputs(&fill_areas(&solo.layout().inputs, &given, batch))?;
     let mut times = Vec::with_capacity(args.repeat as usize);
     for _ in 0..args.repeat {
@@ -122,20 +139,29 @@ pub fn run(args: &RunArgs) -> Result<(), RunError> {
         let array = gather(&package.outputs[index], shape, &areas, &solo.layout().outputs, index, batch);
         array.write(&path)?;
     }
-    print(&timing(&package, args, shape, times), args.json);
+    print(&timing(&package, args, shape, set, times), args.json);
     Ok(())
+}
+
+fn instruction_set(name: Option<&str>) -> Result<InstructionSet, RunError> {
+    let Some(name) = name else { return Ok(InstructionSet::best()) };
+    InstructionSet::from_name(name).ok_or_else(|| RunError::Instructions(name.to_owned()))
 }
 
 /// The tensor's index and the file of each NAME=FILE.
 fn named(texts: &[String], role: &'static str, specs: &[TensorSpec]) -> Result<Vec<(usize, PathBuf)>, RunError> {
-    let pair = |text: &String| {
+    let mut pairs: Vec<(usize, PathBuf)> = Vec::with_capacity(texts.len());
+    for text in texts {
         let (name, file) = text.rsplit_once('=').ok_or_else(|| RunError::Argument(text.clone()))?;
         let known = || specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
         let unknown = || RunError::UnknownTensor { role, name: name.to_owned(), known: known() };
         let index = specs.iter().position(|spec| spec.name == name).ok_or_else(unknown)?;
-        Ok((index, PathBuf::from(file)))
-    };
-    texts.iter().map(pair).collect()
+        if pairs.iter().any(|(other, _)| *other == index) {
+            return Err(RunError::Twice { role, name: name.to_owned() });
+        }
+        pairs.push((index, PathBuf::from(file)));
+    }
+    Ok(pairs)
 }
 
 /// By input: what was given for it.
@@ -206,7 +232,7 @@ fn gather(spec: &TensorSpec, shape: ShapeId, areas: &[u8], area: &Area, index: u
     Array { kind: spec.kind, dims, data }
 }
 
-fn timing(package: &Package, args: &RunArgs, shape: ShapeId, mut times: Vec<u64>) -> Timing {
+fn timing(package: &Package, args: &RunArgs, shape: ShapeId, set: InstructionSet, mut times: Vec<u64>) -> Timing {
     if times.len() > 1 {
         times.remove(0);
     }
@@ -218,6 +244,7 @@ fn timing(package: &Package, args: &RunArgs, shape: ShapeId, mut times: Vec<u64>
         shape: shape.0,
         batch: args.batch,
         threads: args.threads,
+        instructions: set.name(),
         runs: times.len(),
         median_ns: at(50),
         p99_ns: at(99),
@@ -230,8 +257,8 @@ fn print(timing: &Timing, json: bool) {
         say!("{}", serde_json::to_string(timing).unwrap_or_default());
         return;
     }
-    let Timing { model, id, shape, batch, threads, runs, .. } = timing;
-    say!("{model} (model {id}), shape {shape}, batch {batch}, {threads} compute thread(s), {runs} run(s)");
+    let Timing { model, id, shape, batch, threads, instructions, runs, .. } = timing;
+    say!("{model} (model {id}), shape {shape}, batch {batch}, {threads} {instructions} thread(s), {runs} run(s)");
     for (name, time) in [("median", timing.median_ns), ("p99", timing.p99_ns), ("max", timing.max_ns)] {
         say!("  {name:<6}  {:>10}", runtime::base::Nanos(time).to_string());
     }

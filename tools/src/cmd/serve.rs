@@ -210,6 +210,9 @@ pub fn serve(args: ServeArgs) -> Result<(), ServerError> {
     args.gateway.apply(&mut config);
     args.worker.apply(&mut config);
     set(&mut config.controller.listen, args.controller_listen);
+    // Where its own controller is follows from where that one listens.
+    config.gateway.controller = config.controller.listen;
+    config.worker.controller = config.controller.listen;
     run(&config, Parts::ALL)
 }
 
@@ -288,6 +291,9 @@ fn print_report(report: &ServeReport) {
         tell!("kernels     {}", worker.instructions);
         for (name, pages) in &worker.models {
             tell!("model       {name:<24} {pages:>5} pages");
+        }
+        if worker.models.is_empty() {
+            println!("model       none: the models folder holds no package (.cwk); `clockwork import` makes one");
         }
         if let Some(reason) = &worker.unlocked {
             tell!("not locked  host pages may be swapped out: {reason}; raise the memlock limit");

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use runtime::base::limits::MAX_MODELS;
 use runtime::base::{BatchSize, Nanos};
 use runtime::sim::device::ExecTimes;
 use runtime::sim::workload::zipf;
@@ -107,7 +108,7 @@ pub enum SimCommandError {
     #[error(transparent)]
     Broken(#[from] Box<Broken>),
     /// The report can't be written as JSON.
-    #[error("writing the report")]
+    #[error("can't write the report: {0}")]
     Json(#[from] serde_json::Error),
 }
 
@@ -161,6 +162,7 @@ fn pace(args: &SimArgs, rate: f64) -> Pace {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "what a float can't hold exactly is beyond the limit")]
 fn config(args: &SimArgs) -> Result<SimConfig, SimCommandError> {
     let most = if args.arrivals == Spacing::Closed { 10_000.0 } else { 1e8 };
     let rate = number("rate", args.rate, 0.0, most)?;
@@ -169,6 +171,8 @@ fn config(args: &SimArgs) -> Result<SimConfig, SimCommandError> {
     let (slo, length) = (milliseconds("slo", args.slo)?, milliseconds("seconds", args.seconds * 1e3)?);
     let one = milliseconds("batch-times", args.batch_times.first().copied().unwrap_or(0.0))?;
     let base = SimConfig::single(one, Pace::Poisson(0.0), slo, length);
+    // Before anything is made for each of them.
+    number("models", args.models as f64, 1.0, MAX_MODELS as f64)?;
     let shares = zipf(args.models, number("zipf", args.zipf, 0.0, 10.0)?);
     let model = |share: &f64| ModelConfig {
         pages: args.pages,

@@ -51,10 +51,14 @@ fn the_json_has_every_field_that_is_promised() {
 fn what_can_not_be_run_is_named() {
     let error = |line: &str| config(&parse(line)).and_then(simulate).expect_err(line).to_string();
     assert_eq!(error("--workers 0"), "workers: 0 is not within 1 to 64");
+    assert_eq!(error("--models 0"), "--models 0: wanted 1 to 4096");
+    assert_eq!(error("--models 99999999999"), "--models 99999999999: wanted 1 to 4096");
     assert_eq!(error("--zipf=-1"), "--zipf -1: wanted 0 to 10");
     assert_eq!(error("--batch-times 1,2,3,4,5,6"), "--batch-times has 6 times: wanted 1 to 5");
     assert_eq!(error("--batch-times 0"), "architecture 0 has no plan for a batch of 1, or one that takes no time");
     assert_eq!(error("--fault-rate 2"), "--fault-rate 2: wanted 0 to 1");
+    assert_eq!(error("--host-pages 4000000000"), "host pages: 4000000000 is not within 1 to 1048576");
+    assert_eq!(error("--device-pages 0"), "device pages: 0 is not within 1 to 1048576");
     assert_eq!(error("--seconds 0"), "seconds: 0 is not within 1 to 1000000000000000");
 }
 

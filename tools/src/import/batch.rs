@@ -4,6 +4,7 @@ use super::constant::Constant;
 use super::error::{ImportError, Why};
 use super::fold;
 use super::graph::{Graph, Node};
+use super::index;
 use super::op::Op;
 use super::shape;
 
@@ -14,7 +15,10 @@ use super::shape;
 pub fn instantiate(template: &Graph, items: &[Vec<usize>], n: usize) -> Result<Graph, ImportError> {
     let mut graph = template.clone();
     for (id, item) in graph.inputs.clone().into_iter().zip(items) {
-        graph.values[id.0].dims = [&[n], item.as_slice()].concat();
+        let dims = [&[n], item.as_slice()].concat();
+        let value = &mut graph.values[id.0];
+        index::elements(&dims).map_err(|why| ImportError::Tensor { role: "input", name: value.name.clone(), why })?;
+        value.dims = dims;
     }
     let nodes = std::mem::take(&mut graph.nodes);
     for node in nodes {
@@ -107,7 +111,7 @@ fn doubled(one: &[usize], two: &[usize]) -> Option<usize> {
 fn crosses(op: &Op, axis: usize, rank: usize) -> bool {
     match op {
         Op::Softmax { axis: along, flatten } => {
-            let along = super::index::axis(*along, rank).unwrap_or(0);
+            let along = index::axis(*along, rank).unwrap_or(0);
             if *flatten { axis >= along } else { axis == along }
         }
         Op::LayerNorm { .. } => axis + 1 == rank,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::Why;
+use super::index;
 use super::onnx::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
 
 /// A tensor known at import, row-major. Clones share the data.
@@ -81,11 +82,9 @@ impl Constant {
         if proto.data_location() == DataLocation::External {
             return Err(Why::External);
         }
-        let dims: Vec<usize> = proto
-            .dims
-            .iter()
-            .map(|&dim| usize::try_from(dim).map_err(|_| Why::Elements { found: 0, wanted: 0 }))
-            .collect::<Result<_, _>>()?;
+        // A negative dimension becomes one that no tensor may have.
+        let dims: Vec<usize> = proto.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(usize::MAX)).collect();
+        let wanted = index::elements(&dims)?;
         let data = match DataType::try_from(proto.data_type()).unwrap_or_default() {
             DataType::Float => Data::F32(floats(proto)),
             DataType::Double => Data::F32(doubles(proto)),
@@ -101,7 +100,6 @@ impl Constant {
             Data::F32(data) => data.len(),
             Data::I64(data) => data.len(),
         };
-        let wanted = dims.iter().product();
         if found != wanted {
             return Err(Why::Elements { found, wanted });
         }

@@ -66,7 +66,7 @@ const MAX_FILLED: usize = 1 << 28;
 fn filled(dims: &Constant, value: &Constant) -> Result<Constant, Why> {
     let dims = dims.as_integers().ok_or(Why::NotConstant { index: 0 })?;
     let dims: Vec<usize> = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-    let count = dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)).unwrap_or(usize::MAX);
+    let count = index::elements(&dims)?;
     if count > MAX_FILLED {
         return Err(Why::TooLarge { what: "elements", found: count, limit: MAX_FILLED });
     }

@@ -2,6 +2,19 @@
 
 use super::error::Why;
 
+/// Elements that a tensor may have: as many as fit the bytes that a kernel can address.
+pub const MAX_ELEMENTS: usize = 1 << 30;
+
+/// How many elements a tensor of shape `dims` has. Arithmetic on a shape that passes here doesn't overflow.
+pub fn elements(dims: &[usize]) -> Result<usize, Why> {
+    // A dimension of 0 does not excuse the others: strides are products of these alone.
+    let most = dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim.max(1))).unwrap_or(usize::MAX);
+    if most > MAX_ELEMENTS {
+        return Err(Why::TooLarge { what: "elements", found: most, limit: MAX_ELEMENTS });
+    }
+    Ok(dims.iter().product())
+}
+
 /// An axis that may count from the end, as an index below `rank`.
 pub fn axis(axis: i64, rank: usize) -> Result<usize, Why> {
     let wrapped = if axis < 0 { axis + i64::try_from(rank).unwrap_or(i64::MAX) } else { axis };
@@ -85,7 +98,8 @@ pub fn range(dim: usize, start: i64, end: i64, step: i64) -> Result<Range, Why> 
     let (start, end) = (wrap(start).clamp(low.max(0), high.max(0)), wrap(end).clamp(low, high));
     let span = if step > 0 { end - start } else { start - end };
     let count = usize::try_from(span.max(0).cast_unsigned().div_ceil(step.unsigned_abs())).unwrap_or(0);
-    let step = isize::try_from(step).unwrap_or(isize::MAX);
+    // Where there is no next one, no step leads out of the dimension.
+    let step = if count > 1 { isize::try_from(step).unwrap_or(isize::MAX) } else { 1 };
     Ok(Range { first: usize::try_from(start).unwrap_or(0), count, step })
 }
 
@@ -100,6 +114,7 @@ mod tests {
         assert_eq!(range(5, -1, i64::MIN, -1).unwrap(), Range { first: 4, count: 5, step: -1 });
         assert_eq!(range(5, 0, 5, 2).unwrap(), Range { first: 0, count: 3, step: 2 });
         assert_eq!(range(5, 4, 2, 1).unwrap().count, 0);
+        assert_eq!(range(5, 4, 0, i64::MIN).unwrap(), Range { first: 4, count: 1, step: 1 });
     }
 
     #[test]

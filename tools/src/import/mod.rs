@@ -202,4 +202,6 @@ fn specs(
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;

@@ -135,6 +135,9 @@ pub struct Bounds {
     pub axes: Option<Vec<i64>>,
 }
 
+/// Largest kernel, stride, dilation or padding of a sliding window.
+const MAX_SIZE: usize = 1 << 16;
+
 /// The attributes of one node.
 struct Attributes<'a>(&'a [AttributeProto]);
 
@@ -161,10 +164,19 @@ impl Attributes<'_> {
 
     fn sizes<const N: usize>(&self, name: &'static str) -> Result<Option<[usize; N]>, Why> {
         let Some(ints) = self.ints(name) else { return Ok(None) };
-        let sizes: Option<Vec<usize>> = ints.iter().map(|&n| usize::try_from(n).ok()).collect();
+        let size = |n: i64| usize::try_from(n).ok().filter(|&n| n <= MAX_SIZE);
+        let sizes: Option<Vec<usize>> = ints.iter().map(|&n| size(n)).collect();
         let array = sizes.and_then(|sizes| <[usize; N]>::try_from(sizes).ok());
-        let why = "only images with two dimensions, and numbers from 0 up";
+        let why = "only images with two dimensions, and numbers from 0 to 65536";
         array.map(Some).ok_or(Why::Attribute { name, value: format!("{ints:?}"), why })
+    }
+
+    /// Refuses an attribute that is set, where what it asks for is not built.
+    fn unset(&self, name: &'static str, why: &'static str) -> Result<(), Why> {
+        match self.int(name, 0) {
+            0 => Ok(()),
+            value => Err(Why::Attribute { name, value: value.to_string(), why }),
+        }
     }
 
     fn slide(&self) -> Result<Slide, Why> {
@@ -212,7 +224,7 @@ impl Op {
         if !matches!(node.domain(), "" | "ai.onnx") {
             return Err(Why::Operator);
         }
-        if let Some(unary) = unary(node.op_type(), &at, opset) {
+        if let Some(unary) = unary(node.op_type(), &at, opset)? {
             return Ok(unary);
         }
         if let Some(op) = binary(node.op_type()) {
@@ -222,7 +234,7 @@ impl Op {
             return Ok(op);
         }
         Ok(match node.op_type() {
-            "BatchNormalization" => Op::BatchNorm { epsilon: at.float("epsilon", 1e-5) },
+            "BatchNormalization" => batch_norm(&at, opset)?,
             "GlobalAveragePool" => Op::GlobalPool(PoolKind::Average),
             "GlobalMaxPool" => Op::GlobalPool(PoolKind::Max),
             "Gemm" => Op::Gemm(
@@ -236,9 +248,9 @@ impl Op {
             ),
             "MatMul" => Op::MatMul { scale: 1.0 },
             "Sum" => Op::Sum,
-            "ReduceMean" => reduce(ReduceKind::Mean, &at),
-            "ReduceSum" => reduce(ReduceKind::Sum, &at),
-            "ReduceMax" => reduce(ReduceKind::Max, &at),
+            "ReduceMean" => reduce(ReduceKind::Mean, &at)?,
+            "ReduceSum" => reduce(ReduceKind::Sum, &at)?,
+            "ReduceMax" => reduce(ReduceKind::Max, &at)?,
             "Softmax" => {
                 let flatten = opset < 13;
                 Op::Softmax { axis: at.int("axis", if flatten { 1 } else { -1 }), flatten }
@@ -277,27 +289,30 @@ fn rearrangement(operator: &str, at: &Attributes) -> Result<Op, Why> {
     })
 }
 
-fn unary(operator: &str, at: &Attributes, opset: i64) -> Option<Op> {
+fn unary(operator: &str, at: &Attributes, opset: i64) -> Result<Option<Op>, Why> {
     use ActivationKind as Kind;
     let (kind, a, b) = match operator {
         "Relu" => (Kind::Relu, 0.0, 0.0),
         "Clip" if opset < 11 => (Kind::Clip, at.float("min", f32::MIN), at.float("max", f32::MAX)),
-        "Clip" => return Some(Op::Clip),
+        "Clip" => return Ok(Some(Op::Clip)),
         "HardSigmoid" => (Kind::HardSigmoid, at.float("alpha", 0.2), at.float("beta", 0.5)),
-        "HardSwish" => return Some(Op::Unary(Activation::HARD_SWISH)),
+        "HardSwish" => return Ok(Some(Op::Unary(Activation::HARD_SWISH))),
         "Sigmoid" => (Kind::Sigmoid, 0.0, 0.0),
         "LeakyRelu" => (Kind::LeakyRelu, at.float("alpha", 0.01), 0.0),
         "Tanh" => (Kind::Tanh, 0.0, 0.0),
-        "Gelu" if matches!(at.text("approximate").as_str(), "" | "none") => (Kind::Gelu, 0.0, 0.0),
+        "Gelu" => match at.text("approximate") {
+            text if matches!(text.as_str(), "" | "none") => (Kind::Gelu, 0.0, 0.0),
+            value => return Err(Why::Attribute { name: "approximate", value, why: "only none" }),
+        },
         "Erf" => (Kind::Erf, 0.0, 0.0),
         "Exp" => (Kind::Exp, 0.0, 0.0),
         "Sqrt" => (Kind::Sqrt, 0.0, 0.0),
         "Reciprocal" => (Kind::Reciprocal, 0.0, 0.0),
         "Abs" => (Kind::Abs, 0.0, 0.0),
         "Neg" => (Kind::Affine, -1.0, 0.0),
-        _ => return None,
+        _ => return Ok(None),
     };
-    Some(Op::Unary(Activation::new(kind, a, b)))
+    Ok(Some(Op::Unary(Activation::new(kind, a, b))))
 }
 
 fn binary(operator: &str) -> Option<BinaryOp> {
@@ -339,6 +354,16 @@ fn windowed(operator: &str, at: &Attributes) -> Result<Option<Op>, Why> {
     Ok(Some(Op::Pool(Pool { kind, kernel, slide: at.slide()?, ceil: at.int("ceil_mode", 0) != 0 })))
 }
 
-fn reduce(kind: ReduceKind, at: &Attributes) -> Op {
-    Op::Reduce { kind, axes: at.ints("axes"), keep: at.int("keepdims", 1) != 0 }
+fn reduce(kind: ReduceKind, at: &Attributes) -> Result<Op, Why> {
+    at.unset("noop_with_empty_axes", "only 0: no axes means all of them")?;
+    Ok(Op::Reduce { kind, axes: at.ints("axes"), keep: at.int("keepdims", 1) != 0 })
+}
+
+fn batch_norm(at: &Attributes, opset: i64) -> Result<Op, Why> {
+    at.unset("training_mode", "only 0: statistics are those of the model")?;
+    if opset < 9 && at.int("spatial", 1) == 0 {
+        let why = "only 1: statistics are by channel";
+        return Err(Why::Attribute { name: "spatial", value: "0".to_owned(), why });
+    }
+    Ok(Op::BatchNorm { epsilon: at.float("epsilon", 1e-5) })
 }

@@ -46,9 +46,9 @@ fn bound_of(fan_in: usize) -> f32 {
     (6.0 / fan_in as f64).sqrt() as f32
 }
 
-/// `count` numbers in `[-bound, bound)`.
+/// `count` numbers in `[-bound, bound)`, those of a tensor called `name`.
 #[expect(clippy::cast_precision_loss, reason = "24 bits are exact")]
-fn uniform(seed: u64, name: &str, count: usize, bound: f32) -> Vec<f32> {
+pub fn uniform(seed: u64, name: &str, count: usize, bound: f32) -> Vec<f32> {
     let mut state = seed ^ fnv1a(name.as_bytes());
     let unit = 1.0 / (1u32 << 24) as f32;
     (0..count).map(|_| (2.0 * ((splitmix64(&mut state) >> 40) as f32 * unit) - 1.0) * bound).collect()

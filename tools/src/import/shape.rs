@@ -6,8 +6,14 @@ use super::graph::{Graph, Node};
 use super::index::{self, Range};
 use super::op::{Conv, Gemm, Op, Padding, Pool, Slide};
 
-/// The shapes of all outputs of `node`.
+/// The shapes of all outputs of `node`, none with more elements than a tensor may have.
 pub fn infer(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
+    let shapes = follow(graph, node)?;
+    shapes.iter().try_for_each(|dims| index::elements(dims).map(|_| ()))?;
+    Ok(shapes)
+}
+
+fn follow(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
     let dims = |index: usize| Ok(graph.dims(node.input(index).ok_or(Why::MissingInput { index })?));
     let one = |dims: Vec<usize>| Ok(vec![dims]);
     match &node.op {
@@ -107,7 +113,7 @@ fn convolved(x: &[usize], w: &[usize], conv: &Conv) -> Result<Vec<usize>, Why> {
     if conv.kernel.is_some_and(|kernel| kernel != [kernel_h, kernel_w]) {
         return Err(Why::Shape { found: w.to_vec(), wanted: "the size that kernel_shape says" });
     }
-    if channels != of_group * conv.groups || out % conv.groups != 0 {
+    if Some(channels) != of_group.checked_mul(conv.groups) || out % conv.groups != 0 {
         let (left, right) = (x.to_vec(), w.to_vec());
         return Err(Why::Mismatch { left, right, wanted: "channels = channels of the weights times groups" });
     }
@@ -192,7 +198,11 @@ fn unsqueezed(graph: &Graph, node: &Node, dims: &[usize]) -> Result<Vec<usize>, 
     let Op::Unsqueeze { axes } = &node.op else { unreachable!("asked of Unsqueeze only") };
     let axes = given_axes(graph, node, axes.as_ref())?.ok_or(Why::MissingInput { index: 1 })?;
     let rank = dims.len() + axes.len();
+    let given = axes.len();
     let axes = index::axes(&axes, rank)?;
+    if axes.len() != given {
+        return Err(Why::Form("`axes` names a dimension twice"));
+    }
     let mut rest = dims.iter();
     Ok((0..rank).map(|i| if axes.contains(&i) { 1 } else { rest.next().copied().unwrap_or(1) }).collect())
 }
@@ -217,7 +227,7 @@ pub fn reshaped(dims: &[usize], target: &[i64], allow_zero: bool) -> Result<Vec<
             _ => usize::try_from(n).unwrap_or(0),
         });
     }
-    let known: usize = out.iter().product();
+    let known = index::elements(&out)?;
     if let Some(i) = open
         && known > 0
     {
@@ -288,7 +298,7 @@ fn split(graph: &Graph, node: &Node, dims: &[usize], axis: i64) -> Result<Vec<Ve
             (0..count).map(|i| each.min(dims[axis].saturating_sub(i * each))).collect()
         }
     };
-    if sizes.len() != count || sizes.iter().sum::<usize>() != dims[axis] {
+    if sizes.len() != count || sizes.iter().try_fold(0, |sum: usize, &size| sum.checked_add(size)) != Some(dims[axis]) {
         return Err(Why::Shape { found: sizes, wanted: "one size for each output, together the dimension" });
     }
     Ok(sizes

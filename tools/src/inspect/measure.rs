@@ -37,7 +37,7 @@ impl Times {
         threads: usize,
         budget: Duration,
     ) -> Result<Times, SoloError> {
-        let mut solo = Solo::load(package, shape, batch, threads, Cut::EachLaunch)?;
+        let mut solo = Solo::load(package, shape, batch, InstructionSet::best(), threads, Cut::EachLaunch)?;
         solo.run()?;
         let mut samples: Vec<Vec<u64>> = Vec::new();
         let (begin, mut runs) = (Instant::now(), 0);

@@ -25,7 +25,15 @@ pub enum VisionError {
         /// What the decoder said.
         source: image::ImageError,
     },
-    /// A picture without pixels, or one larger than is taken.
+    /// A picture larger than is taken.
+    #[error("{path}: too large: sides from 1 to {limit} are taken")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest side.
+        limit: u32,
+    },
+    /// A picture without pixels.
     #[error("{path}: a picture of {width}x{height}; sides from 1 to {limit} are taken")]
     Size {
         /// The file.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use image::RgbImage;
 use image::imageops::{self, FilterType};
+use image::{ImageError, RgbImage};
 use runtime::base::ShapeId;
 use runtime::package::TensorSpec;
 
@@ -23,7 +23,10 @@ pub fn open(path: &Path) -> Result<RgbImage, VisionError> {
     let mut limits = image::Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
     reader.limits(limits);
-    let decoded = reader.decode().map_err(|source| VisionError::Picture { path: path.to_owned(), source })?;
+    let decoded = reader.decode().map_err(|source| match source {
+        ImageError::Limits(_) => VisionError::TooLarge { path: path.to_owned(), limit: MAX_SIDE },
+        source => VisionError::Picture { path: path.to_owned(), source },
+    })?;
     let picture = decoded.into_rgb8();
     let (width, height) = picture.dimensions();
     if width == 0 || height == 0 {
@@ -106,6 +109,16 @@ mod tests {
         assert_eq!(bgr.len(), 12);
         assert_eq!((bgr[0], bgr[1], bgr[4], bgr[8]), (1.0, 0.0, 0.0, -127.0 / 128.0));
         assert_eq!(planes(&picture, Planes::Rgb, normalise, 2)[8..], [1.0, 0.0, -124.0 / 128.0, 0.0]);
+    }
+
+    #[test]
+    fn a_picture_beyond_the_limit_is_called_too_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.png");
+        RgbImage::new(MAX_SIDE + 1, 1).save(&path).unwrap();
+        assert!(matches!(open(&path), Err(VisionError::TooLarge { .. })));
+        std::fs::write(&path, b"no picture").unwrap();
+        assert!(matches!(open(&path), Err(VisionError::Picture { .. })));
     }
 
     #[test]

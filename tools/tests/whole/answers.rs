@@ -42,6 +42,7 @@ fn one_process_answers_and_tells_about_itself() {
     assert_eq!((workers[0]["up"].as_bool(), workers[0]["devices"][0]["pages"].as_u64()), (Some(true), Some(16)));
     let config = ask("config");
     assert!(config["toml"].as_str().is_some_and(|toml| toml.contains("payload_bytes = 1048576")), "{config}");
+    assert!(config["toml"].as_str().is_some_and(|toml| !toml.contains(":7071")), "only what is in force: {config}");
     for topic in ["status", "models", "workers", "config"] {
         let said = house.run(&["ctl", topic, "--server", &server.controller]).succeeded();
         assert!(!said.trim().is_empty(), "ctl {topic} says something");

@@ -1,10 +1,11 @@
 //! Files that are not what they should be, and starts that can't succeed.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use runtime::package::Package;
 use runtime::package::header::{HEADER_BYTES, Header};
+use runtime::package::{Contents, Package, PackageWriter};
 
 use super::house::{House, text};
 use super::model;
@@ -14,6 +15,15 @@ use super::model;
 fn serve_fails(house: &House, words: &[&str]) {
     let arguments = house.serve_arguments("127.0.0.1:0");
     house.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).failed_saying(words);
+}
+
+/// Writes the package at `path` again, with pages of another size.
+fn write_with_pages_of(bytes: u32, path: &Path) {
+    let Package { name, target, inputs, outputs, plans, card, .. } = Package::open(path).expect("written by import");
+    let contents = Contents { name, target, page_bytes: bytes, inputs, outputs, plans, card, page_count: 1 };
+    let mut writer = PackageWriter::create(path, contents).expect("a temporary file can be written");
+    writer.push_page(&vec![0; bytes as usize]).expect("a temporary file can be written");
+    writer.finish().expect("a temporary file can be written");
 }
 
 #[test]
@@ -43,6 +53,10 @@ fn a_server_refuses_broken_packages_by_name() {
         serve_fails(&house, &["tiny-1.cwk", word]);
         house.run(&["run", text(&path)]).failed_saying(&["tiny-1.cwk", word]);
     }
+    // One of another page size, sound in itself.
+    fs::write(&path, &whole).expect("a temporary file can be written");
+    write_with_pages_of(1 << 20, &path);
+    serve_fails(&house, &["tiny-1.cwk", "pages of 1048576 bytes", "2097152"]);
     // The same model twice, and no folder at all.
     fs::write(&path, &whole).expect("a temporary file can be written");
     house.write("models/twin.cwk", &whole);
@@ -65,12 +79,26 @@ fn a_start_that_cannot_succeed_says_why() {
         .run(&["serve", "--gateway-listen", "127.0.0.1:0", "--controller-listen", "127.0.0.1:0"])
         .failed_saying(&["models"]);
     house.run(&["serve", "--slots", "many"]).failed_saying(&["--slots", "many"]);
+    let elsewhere = house.run(&["controller", "--listen", "192.0.2.1:7071"]);
+    elsewhere.failed_saying(&["can't listen at 192.0.2.1:7071", "this machine has no such address"]);
     let config = house.write("clockwork.toml", b"[gateway]\nreqests = 3\n");
     house.run(&["serve", "--config", text(&config)]).failed_saying(&["clockwork.toml", "reqests"]);
     house.run(&["serve", "--config", text(&house.path("no.toml"))]).failed_saying(&["no.toml"]);
     let few = house.serve_arguments("127.0.0.1:0").into_iter().chain(["--device-pages", "0"].map(str::to_owned));
     let few: Vec<String> = few.collect();
     house.run(&few.iter().map(String::as_str).collect::<Vec<_>>()).failed_saying(&["device"]);
+}
+
+#[test]
+fn a_server_without_models_says_so() {
+    let house = House::new(&[]);
+    let arguments = house.serve_arguments("127.0.0.1:0");
+    let mut server = house.start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    server.wait_for("ready");
+    assert!(server.value("model").starts_with("none: "));
+    let door = server.value("gateway");
+    house.infer(&door, 1, &[]).failed_saying(&["no model `tiny-1`"]);
+    assert!(server.runs());
 }
 
 #[test]

@@ -50,6 +50,10 @@ fn what_cannot_be_answered_is_refused_with_a_reason() {
     house.infer(&door, 1, &["--slo", "soon"]).failed_saying(&["soon", "is no duration"]);
     house.assert_serves(&mut server, 1);
 
+    house.infer(&server.controller, 1, &[]).failed_saying(&["requests go to a gateway"]);
+    house.run(&["ctl", "status", "--server", &server.gateway]).failed_saying(&["questions of `ctl` to a controller"]);
+    house.assert_serves(&mut server, 1);
+
     // Nobody listens there: the server has gone. The kernel takes the sockets of a killed process
     // down a little later, and until then ends the connections itself.
     let controller = server.controller.clone();

@@ -54,6 +54,8 @@ pub struct Physics {
     pub slots: u16,
     pub load: Nanos,
     pub fetch: Nanos,
+    /// How long a payload is on its way to the worker, at least.
+    pub input: Nanos,
 }
 
 impl Default for Physics {
@@ -72,6 +74,7 @@ impl Default for Physics {
             slots: 32,
             load: Nanos::millis(2),
             fetch: Nanos::millis(6),
+            input: Nanos::micros(60),
         }
     }
 }

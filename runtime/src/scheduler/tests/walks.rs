@@ -145,6 +145,24 @@ fn weights_that_cannot_be_read_fail_their_request_and_refuse_the_next_by_name() 
 }
 
 #[test]
+fn an_input_that_comes_late_is_waited_for_while_there_is_time() {
+    let mut world = world(Physics { one: Nanos::micros(100), ..Physics::default() }, true);
+    // Long enough that one delay more moves no bound.
+    for _ in 0..1_200 {
+        world.ask(0, Nanos::millis(14));
+        world.run(world.now + Nanos::millis(2));
+    }
+    let served = world.ends.ok;
+    world.said.clear();
+    world.physics.input = Nanos::millis(200);
+    world.ask(0, Nanos::seconds(3));
+    world.run(world.now + Nanos::seconds(4));
+    assert_eq!((world.ends.ok, world.ends.revoked), (served + 1, 0), "{:?}", words(&world.said));
+    let infers = words(&world.said).iter().filter(|word| **word == "INFER").count();
+    assert!((2..40).contains(&infers), "{:?}", words(&world.said));
+}
+
+#[test]
 fn a_lost_worker_is_replaced_by_another_that_has_time() {
     let mut world = world(Physics::default(), true);
     world.worker_up(1);

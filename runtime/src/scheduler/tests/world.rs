@@ -255,7 +255,7 @@ impl World {
     fn obey(&mut self, output: Output) {
         match output {
             Output::Place { request, worker, slot } => {
-                let at = self.travel() + Nanos(60_000 + self.random.below(60_000));
+                let at = self.travel() + self.physics.input + Nanos(self.random.below(60_000));
                 if let Some(open) = self.open.get_mut(&request) {
                     open.1 = true;
                 }

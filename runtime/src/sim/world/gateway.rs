@@ -100,6 +100,7 @@ impl World {
         let Some(call) = self.clients.calls.get_mut(&number) else { unreachable!("request {number} was sent") };
         let (gateway, model) = (call.gateway, usize::from(call.model));
         let arrival = self.gateways[gateway].clock.read(self.agenda.now());
+        self.last_arrival = self.agenda.now();
         let slo = self.clients.senders[model].slo();
         call.deadline = arrival + slo;
         let bytes = self.config.models[model].input_bytes;

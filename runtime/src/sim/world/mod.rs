@@ -78,6 +78,8 @@ pub struct World {
     tally: Tally,
     /// Simulated time at which the load begins.
     load_from: Nanos,
+    /// When a request's head last came to a gateway.
+    last_arrival: Nanos,
     timers: Seeded,
     losses: Seeded,
     /// When each machine is woken next: controller, gateways, then each worker's host and cores.
@@ -116,6 +118,7 @@ impl World {
             trace: Trace::new(config.record),
             tally: Tally::default(),
             load_from: START + config.warm_up,
+            last_arrival: Nanos::ZERO,
             timers: Seeded::part(config.seed, Part::Timers, 0),
             losses: Seeded::part(config.seed, Part::Losses, 0),
             armed: vec![None; machines],

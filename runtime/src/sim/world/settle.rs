@@ -21,7 +21,9 @@ impl World {
             return Ok(());
         };
         let longest = self.config.models.iter().map(|model| model.load.slo).max().unwrap_or_default();
-        if self.agenda.now() > self.load_from + self.config.length + longest + PATIENCE {
+        // Under overload requests queue for the clients' link long after they were meant to be sent.
+        let last = self.last_arrival.max(self.load_from + self.config.length);
+        if self.agenda.now() > last + longest + PATIENCE {
             return Err(Violation::NotQuiet(busy));
         }
         self.agenda.put(self.agenda.now() + LOOK, Happening::Settle);

@@ -1,0 +1,220 @@
+//! Models that no exporter writes: each is imported or refused by name, whatever its numbers say.
+
+use std::fs;
+
+use proptest::prelude::*;
+use prost::Message;
+
+use super::error::ImportError;
+use super::onnx::tensor_shape_proto::{Dimension, dimension};
+use super::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, attribute_proto, tensor_proto, type_proto,
+};
+use super::page::WeightImage;
+use super::{compile, load, variant};
+
+fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
+    let dim = |&size: &i64| Dimension { value: Some(dimension::Value::DimValue(size)), ..Dimension::default() };
+    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
+    let tensor = type_proto::Tensor { elem_type: Some(tensor_proto::DataType::Float as i32), shape: Some(shape) };
+    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: Some(name.to_owned()), r#type: Some(kind), ..ValueInfoProto::default() }
+}
+
+fn floats(name: &str, dims: &[i64], data: Vec<f32>) -> TensorProto {
+    let data_type = Some(tensor_proto::DataType::Float as i32);
+    TensorProto {
+        name: Some(name.to_owned()),
+        dims: dims.to_vec(),
+        data_type,
+        float_data: data,
+        ..TensorProto::default()
+    }
+}
+
+fn integers(name: &str, data: Vec<i64>) -> TensorProto {
+    TensorProto {
+        name: Some(name.to_owned()),
+        dims: vec![i64::try_from(data.len()).unwrap()],
+        data_type: Some(tensor_proto::DataType::Int64 as i32),
+        int64_data: data,
+        ..TensorProto::default()
+    }
+}
+
+fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    let r#type = Some(attribute_proto::AttributeType::Ints as i32);
+    AttributeProto { name: Some(name.to_owned()), r#type, ints: ints.to_vec(), ..AttributeProto::default() }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    let r#type = Some(attribute_proto::AttributeType::Int as i32);
+    AttributeProto { name: Some(name.to_owned()), r#type, i: Some(i), ..AttributeProto::default() }
+}
+
+fn node(operator: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    NodeProto {
+        op_type: Some(operator.to_owned()),
+        input: owned(inputs),
+        output: owned(outputs),
+        attribute,
+        ..NodeProto::default()
+    }
+}
+
+/// A model that has numbers of many kinds: attributes, shapes, axes, sizes of constants.
+fn model() -> ModelProto {
+    let window = || vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4]), ints("strides", &[1, 1])];
+    let nodes = vec![
+        node("Conv", &["x", "w", "b"], &["c"], [window(), vec![ints("dilations", &[1, 1]), int("group", 1)]].concat()),
+        node("MaxPool", &["c"], &["m"], window()),
+        node("Split", &["m"], &["l", "r"], vec![int("axis", 1), ints("split", &[16, 16])]),
+        node("Concat", &["r", "l"], &["j"], vec![int("axis", 1)]),
+        node("Shape", &["j"], &["s"], vec![]),
+        node("Gather", &["s", "zero"], &["n"], vec![int("axis", 0)]),
+        node("Concat", &["n", "rest"], &["target"], vec![int("axis", 0)]),
+        node("Reshape", &["j", "target"], &["f"], vec![]),
+        node("Transpose", &["f"], &["t"], vec![ints("perm", &[0, 2, 1])]),
+        node("ReduceMean", &["t"], &["q"], vec![ints("axes", &[1]), int("keepdims", 0)]),
+        node("Unsqueeze", &["q"], &["u"], vec![ints("axes", &[1])]),
+        node("Squeeze", &["u"], &["v"], vec![ints("axes", &[1])]),
+        node("Gemm", &["v", "g"], &["h"], vec![int("transB", 1)]),
+        node("Flatten", &["h"], &["i"], vec![int("axis", 1)]),
+        node("Softmax", &["i"], &["y"], vec![int("axis", 1)]),
+    ];
+    let numbers = |count: u16| (0..count).map(f32::from).collect();
+    let initializer = vec![
+        floats("w", &[32, 3, 3, 3], numbers(32 * 27)),
+        floats("b", &[32], numbers(32)),
+        floats("g", &[5, 32], numbers(160)),
+        integers("zero", vec![0]),
+        integers("rest", vec![32, 64]),
+    ];
+    let graph = GraphProto {
+        node: nodes,
+        initializer,
+        input: vec![value("x", &[1, 3, 8, 8])],
+        output: vec![value("y", &[1, 5])],
+        ..GraphProto::default()
+    };
+    ModelProto {
+        ir_version: Some(8),
+        opset_import: vec![OperatorSetIdProto { version: Some(12), ..OperatorSetIdProto::default() }],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
+    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &[])?;
+    let variants = variant::resolve(&model, shapes)?;
+    compile(&model.graph, &variants, &mut WeightImage::new(2 << 20), &mut |_, _| {}).map(|_| ())
+}
+
+/// Every integer of the graph, in place.
+fn numbers(graph: &mut GraphProto) -> Vec<&mut i64> {
+    let mut all: Vec<&mut i64> = Vec::new();
+    for node in &mut graph.node {
+        for attribute in &mut node.attribute {
+            all.extend(attribute.ints.iter_mut().chain(attribute.i.as_mut()));
+        }
+    }
+    for tensor in &mut graph.initializer {
+        all.extend(tensor.dims.iter_mut().chain(&mut tensor.int64_data));
+    }
+    for input in &mut graph.input {
+        let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_mut().unwrap().value.as_mut() else {
+            continue;
+        };
+        for dim in &mut tensor.shape.as_mut().unwrap().dim {
+            if let Some(dimension::Value::DimValue(size)) = dim.value.as_mut() {
+                all.push(size);
+            }
+        }
+    }
+    all
+}
+
+/// Numbers at which arithmetic ends.
+fn edges() -> impl Strategy<Value = i64> {
+    let edges = [0, 1, 2, -1, -2, 3, 4, 7, 64, 65_535, 65_536, 1 << 30, 1 << 31, 1 << 32, 1 << 62, i64::MAX, i64::MIN];
+    prop::sample::select(edges.to_vec())
+}
+
+#[test]
+fn the_model_itself_is_imported() {
+    import(&model(), &[]).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn any_numbers_are_imported_or_refused(changes in prop::collection::vec((any::<prop::sample::Index>(), edges()), 1..4)) {
+        let mut model = model();
+        let mut all = numbers(model.graph.as_mut().unwrap());
+        for (index, edge) in changes {
+            let at = index.index(all.len());
+            *all[at] = edge;
+        }
+        if let Err(error) = import(&model, &[]) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_imported_or_refused(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = model().encode_to_vec();
+        for (index, byte) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        fs::write(&path, bytes).unwrap();
+        if let Ok(model) = load::load(&path, &[]) && let Ok(variants) = variant::resolve(&model, &[]) {
+            let _ = compile(&model.graph, &variants, &mut WeightImage::new(2 << 20), &mut |_, _| {});
+        }
+    }
+}
+
+#[test]
+fn a_shape_that_no_memory_holds_is_refused_by_name() {
+    let mut open = model();
+    open.graph.as_mut().unwrap().input[0] = value("x", &[1, 3, 0, 0]);
+    for side in ["65536", "99999999999", "18446744073709551615"] {
+        let refused = import(&open, &[format!("x=1x3x{side}x{side}")]).unwrap_err();
+        assert!(matches!(&refused, ImportError::Tensor { name, .. } if name == "x"), "{refused}");
+    }
+}
+
+#[test]
+fn a_constant_whose_dimensions_overflow_is_refused_by_name() {
+    let mut huge = model();
+    huge.graph.as_mut().unwrap().initializer[0] = floats("w", &[1 << 32, 1 << 32], vec![]);
+    let refused = import(&huge, &[]).unwrap_err().to_string();
+    assert!(refused.starts_with("constant `w`: ") && refused.contains("exceed the limit"), "{refused}");
+}
+
+#[test]
+fn attributes_that_ask_for_more_than_is_built_are_refused_by_name() {
+    let text = |name: &str, text: &str| AttributeProto {
+        name: Some(name.to_owned()),
+        s: Some(text.as_bytes().to_vec().into()),
+        ..AttributeProto::default()
+    };
+    let cases = [
+        ("Gelu", text("approximate", "tanh"), "approximate"),
+        ("ReduceMean", int("noop_with_empty_axes", 1), "noop_with_empty_axes"),
+        ("BatchNormalization", int("training_mode", 1), "training_mode"),
+        ("MaxPool", ints("kernel_shape", &[1 << 40, 1]), "kernel_shape"),
+    ];
+    for (operator, attribute, name) in cases {
+        let mut model = model();
+        model.graph.as_mut().unwrap().node.push(node(operator, &["y"], &["z"], vec![attribute]));
+        let refused = import(&model, &[]).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("node `z` ({operator}): attribute `{name}` is ")), "{refused}");
+    }
+}
