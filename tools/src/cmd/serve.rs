@@ -293,7 +293,7 @@ fn print_report(report: &ServeReport) {
             tell!("model       {name:<24} {pages:>5} pages");
         }
         if worker.models.is_empty() {
-            println!("model       none: the models folder holds no package (.cwk); `clockwork import` makes one");
+            tell!("model       none: the models folder holds no package (.cwk); `clockwork import` makes one");
         }
         if let Some(reason) = &worker.unlocked {
             tell!("not locked  host pages may be swapped out: {reason}; raise the memlock limit");
@@ -312,7 +312,7 @@ fn print_report(report: &ServeReport) {
         }
     }
     if let Some(reason) = &report.unlocked {
-        println!("not locked  the rest of the memory may be swapped out: {reason}; raise the memlock limit");
+        tell!("not locked  the rest of the memory may be swapped out: {reason}; raise the memlock limit");
     }
     let addresses = [("controller", report.controller), ("worker", report.worker), ("gateway", report.gateway)];
     for (role, address) in addresses.iter().filter_map(|(role, address)| address.map(|address| (role, address))) {
