@@ -52,7 +52,8 @@ fn a_server_goes_on_when_nobody_reads_what_it_says() {
     controller.wait_for("ready");
     let address = controller.value("controller");
     let mut gateway = house.start(&["gateway", "--controller", &address, "--gateway-listen", "127.0.0.1:0"]);
-    gateway.wait_for("ready");
+    // It is ready when it has a catalog, and so a worker.
+    gateway.wait_for_prefix("gateway ");
     let [models, profiles] = ["models", "profiles"].map(|name| house.path(name));
     let mut arguments = vec!["worker", "--controller", &address, "--listen", "127.0.0.1:0"];
     arguments.extend(["--models", text(&models), "--profiles", text(&profiles)]);
