@@ -241,7 +241,7 @@ fn print_report(report: &ServeReport) {
             tell!("model       {name:<24} {pages:>5} pages");
         }
         if worker.models.is_empty() {
-            println!("model       none: the models folder holds no package (.cwk); `clockwork import` makes one");
+            tell!("model       none: the models folder holds no package (.cwk); `clockwork import` makes one");
         }
         if let Some(reason) = &worker.unlocked {
             tell!("not locked  host pages may be swapped out: {reason}; raise the memlock limit");
