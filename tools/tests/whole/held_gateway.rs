@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use runtime::base::{GatewayId, ModelId, Nanos, ShapeId, WorkerId};
+use runtime::base::{GatewayId, ModelId, Nanos, RequestId, ShapeId, SlotId, WorkerId};
 use runtime::gateway::{Answer, CatalogModel, ClientId, Config, Core, Event, Outbox, Output, Request, steps};
 use runtime::order::record::Step;
 use runtime::wire::handshake::VERSION;
@@ -41,8 +41,10 @@ pub struct HeldGateway {
     id: u16,
     come: Receiver<(Peer, Message)>,
     sender: Sender<(Peer, Message)>,
-    /// By the test's number: payload length, and whether its first input gets lost.
+    /// By the test's number: payload length, and whether its input is held back.
     requests: BTreeMap<u64, (u32, bool)>,
+    /// Inputs that are held back.
+    held: Vec<(RequestId, SlotId, u32)>,
     names: BTreeMap<u64, u64>,
     placed: BTreeSet<u64>,
     answers: BTreeMap<u64, Answer>,
@@ -98,6 +100,7 @@ impl HeldGateway {
             come,
             sender,
             requests: BTreeMap::new(),
+            held: Vec::new(),
             names: BTreeMap::new(),
             placed: BTreeSet::new(),
             answers: BTreeMap::new(),
@@ -110,11 +113,11 @@ impl HeldGateway {
         gateway
     }
 
-    /// Asks for a request of zeros; with `lost`, its first input goes nowhere. What is asked without
+    /// Asks for a request of zeros; with `hold`, its input stays here until it is released. What is asked without
     /// waiting in between reaches the controller at once.
-    pub fn ask(&mut self, number: u64, model: ModelId, bytes: usize, lost: bool) {
+    pub fn ask(&mut self, number: u64, model: ModelId, bytes: usize, hold: bool) {
         let bytes = u32::try_from(bytes).expect("small");
-        self.requests.insert(number, (bytes, lost));
+        self.requests.insert(number, (bytes, hold));
         let (shape, arrival) = (ShapeId(0), now());
         self.tell(Event::Request(Request {
             client: CLIENT,
@@ -142,7 +145,14 @@ impl HeldGateway {
         }
     }
 
-    /// Goes on until a request was placed, and its input sent or lost.
+    /// Sends the inputs that were held back.
+    pub fn release(&mut self) {
+        for (request, slot, bytes) in std::mem::take(&mut self.held) {
+            self.send_input(request, slot, bytes);
+        }
+    }
+
+    /// Goes on until a request was placed, and its input sent or held back.
     pub fn until_placed(&mut self, number: u64) {
         while !self.placed.contains(&number) {
             self.next();
@@ -236,6 +246,13 @@ impl HeldGateway {
         }
     }
 
+    fn send_input(&mut self, request: RequestId, slot: SlotId, payload: u32) {
+        self.send(Peer::Worker, &Message::Input { request, slot, payload });
+        let worker = self.worker.as_mut().expect("it was written to");
+        worker.write_all(&vec![0; payload as usize]).expect("the worker takes inputs");
+        self.tell(Event::InputSent(request));
+    }
+
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Receive { request, .. } => {
@@ -250,14 +267,10 @@ impl HeldGateway {
             Output::Input { request, slot, .. } => {
                 let number = self.names[&request.to_bits()];
                 self.placed.insert(number);
-                let (bytes, lost) = self.requests.get_mut(&number).expect("it was asked for");
-                if !std::mem::take(lost) {
-                    let payload = *bytes;
-                    self.send(Peer::Worker, &Message::Input { request, slot, payload });
-                    let worker = self.worker.as_mut().expect("it was written to");
-                    worker.write_all(&vec![0; payload as usize]).expect("the worker takes inputs");
+                match self.requests[&number] {
+                    (bytes, true) => self.held.push((request, slot, bytes)),
+                    (bytes, false) => self.send_input(request, slot, bytes),
                 }
-                self.tell(Event::InputSent(request));
             }
             Output::Respond { correlation, request, answer, .. } => {
                 self.answers.insert(correlation, answer);

@@ -1,6 +1,7 @@
 //! What the core can do at best: multiply-adds that never wait for memory.
 
 use super::Simd;
+use std::hint::black_box;
 
 /// Accumulators that hide the latency of the instruction on every supported processor.
 const CHAINS: usize = 24;
@@ -11,8 +12,10 @@ pub(crate) const FLOPS: u64 = (CHAINS * 16 * 2) as u64;
 /// Runs so many rounds of independent multiply-adds; their sum, so that they are not optimised away.
 #[inline(always)]
 pub(crate) fn multiply_adds<S: Simd>(s: S, rounds: u64) -> f32 {
-    let (factor, term) = (s.splat(0.999_999), s.splat(1e-6));
-    let mut sums = [s.splat(1.0); CHAINS];
+    // Chains that differ, and that no compiler can foresee.
+    let start = black_box([0.5; CHAINS]);
+    let (factor, term) = (s.splat(black_box(0.999)), s.splat(black_box(1e-3)));
+    let mut sums = start.map(|start| s.splat(start));
     for _ in 0..rounds {
         for sum in &mut sums {
             *sum = s.fma(*sum, factor, term);

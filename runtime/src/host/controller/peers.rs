@@ -55,6 +55,8 @@ pub(super) struct GatewayPeer {
     clock: ClockSync,
     exchanges: u32,
     sync_at: Nanos,
+    /// It was told of the workers that were up then; from there on it is told of each that comes.
+    introduced: bool,
     models_sent: usize,
 }
 
@@ -119,6 +121,10 @@ impl Gateways {
     pub(super) fn links(&self) -> Vec<LinkId> {
         self.peers.iter().map(|peer| peer.link).collect()
     }
+
+    fn introduced(&self) -> Vec<LinkId> {
+        self.peers.iter().filter(|peer| peer.introduced).map(|peer| peer.link).collect()
+    }
 }
 
 impl Controller {
@@ -167,6 +173,7 @@ impl Controller {
             clock: ClockSync::new(),
             exchanges: 0,
             sync_at: now,
+            introduced: false,
             models_sent: 0,
         });
         Ok(id)
@@ -282,7 +289,7 @@ impl Controller {
                 self.models.push(entry);
             }
         }
-        for gateway in self.gateways.links() {
+        for gateway in self.gateways.introduced() {
             send_or_close(gateway, &Message::Peer { worker, address: Some(address) }, io);
         }
         self.tell(now, Event::WorkerUp(Box::new(up)), io);
@@ -296,10 +303,16 @@ impl Controller {
         let total = u32::try_from(self.models.len()).unwrap_or(u32::MAX);
         let mut next = Poll::Idle;
         for peer in &mut self.gateways.peers {
-            if peer.models_sent == 0 && !self.models.is_empty() {
+            if !peer.introduced && self.workers.peers.iter().any(WorkerPeer::is_up) {
+                peer.introduced = true;
                 for worker in self.workers.peers.iter().filter(|worker| worker.is_up()) {
                     let message = Message::Peer { worker: worker.id, address: Some(worker.address) };
                     send_or_close(peer.link, &message, io);
+                }
+                if total == 0 {
+                    // An empty listing is one too: the gateway need not wait for more.
+                    let catalog = Catalog { id: 0, index: 0, total, entry: None };
+                    send_or_close(peer.link, &Message::Catalog(Box::new(catalog)), io);
                 }
             }
             while peer.models_sent < self.models.len() && io.net.room(peer.link) > 2 {
