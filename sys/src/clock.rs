@@ -1,6 +1,8 @@
 //! The one clock: `CLOCK_MONOTONIC`, in nanoseconds.
 
+use std::fs;
 use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt;
 
 /// Nanoseconds in a second.
 pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -36,6 +38,24 @@ pub fn sleep_until(at_ns: u64) {
     }
 }
 
+/// Which clock [`now_ns`] reads: equal in two processes only if theirs is the same one, that is on the
+/// same boot of the same machine and in the same time namespace. 0 where the kernel does not say.
+#[must_use]
+pub fn identity() -> u64 {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let boot = boot.and_then(|text| u128::from_str_radix(&text.trim().replace('-', ""), 16).ok());
+    // A kernel without time namespaces has one clock.
+    let namespace = fs::metadata("/proc/self/ns/time").map_or(0, |namespace| namespace.ino());
+    boot.map_or(0, |boot| fold(boot) ^ namespace.rotate_left(32))
+}
+
+/// The halves of a random number.
+fn fold(number: u128) -> u64 {
+    let bytes = number.to_le_bytes();
+    let half = |first: usize| bytes[first..first + 8].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+    half(0) ^ half(8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +68,12 @@ mod tests {
         assert!(woken >= start + 2_000_000);
         sleep_until(start);
         assert!(now_ns() >= woken);
+    }
+
+    #[test]
+    fn the_clock_has_one_identity_and_other_boots_have_others() {
+        assert_ne!(identity(), 0);
+        assert_eq!(identity(), identity());
+        assert_ne!(fold(1 << 64 | 2), fold(1 << 64 | 3));
     }
 }

@@ -79,7 +79,8 @@ pub fn connect(address: &str, role: PeerRole, requests: u32) -> Result<(Connecti
     let mut connection = Connection::new(stream.0, address)?;
     connection.set_patience(PATIENCE)?;
     let (version_min, version_max) = (VERSION, VERSION);
-    let hello = Hello { role, version_min, version_max, features: 0, id: 0, epoch: 0, requests, worker: None };
+    let (worker, clock) = (None, 0);
+    let hello = Hello { role, version_min, version_max, features: 0, id: 0, epoch: 0, requests, worker, clock };
     connection.queue(&Message::Hello(Box::new(hello)), Arc::from([]))?;
     connection.flush()?;
     match connection.receive()? {

@@ -41,6 +41,7 @@ bodies! {
         device_kind: NameField,
         device_count: u32, generation: u32,
         devices: [DeviceOfferField; MAX_DEVICES_PER_WORKER],
+        clock: u64,
     }
 
     /// WELCOME.

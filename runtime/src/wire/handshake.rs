@@ -98,6 +98,8 @@ pub struct Hello {
     pub requests: u32,
     /// What it has, if it is a worker.
     pub worker: Option<WorkerOffer>,
+    /// Which clock it reads: peers that name the same one other than 0 need not compare theirs.
+    pub clock: u64,
 }
 
 /// The answer to HELLO.

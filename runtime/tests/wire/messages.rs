@@ -148,9 +148,9 @@ fn hello() -> impl Strategy<Value = Message> {
         select(vec![PeerRole::Client, PeerRole::Gateway, PeerRole::Control]).prop_map(|role| (role, None)),
         worker_offer().prop_map(|offer| (PeerRole::Worker, Some(offer))),
     ];
-    (role, any::<(u16, u16, u16)>(), any::<(u32, u32, u64)>()).prop_map(
-        |((role, worker), (version_min, version_max, id), (features, requests, epoch))| {
-            let hello = Hello { role, version_min, version_max, features, id, epoch, requests, worker };
+    (role, any::<(u16, u16, u16)>(), any::<(u32, u32, u64, u64)>()).prop_map(
+        |((role, worker), (version_min, version_max, id), (features, requests, epoch, clock))| {
+            let hello = Hello { role, version_min, version_max, features, id, epoch, requests, worker, clock };
             Message::Hello(Box::new(hello))
         },
     )

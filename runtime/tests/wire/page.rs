@@ -91,6 +91,7 @@ fn hello() -> Message {
         epoch: 0,
         requests: 64,
         worker: None,
+        clock: 0,
     }))
 }
 

@@ -65,6 +65,7 @@ fn hello(id: u16, epoch: u64) -> Vec<u8> {
         epoch,
         requests: 16,
         worker: None,
+        clock: 0,
     })))
 }
 

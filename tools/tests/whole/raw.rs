@@ -35,6 +35,7 @@ pub fn hello(version: u16) -> Vec<u8> {
         epoch: 0,
         requests: 64,
         worker: None,
+        clock: 0,
     })))
 }
 

@@ -133,7 +133,7 @@ impl Controller {
             return io.net.cut_off(link, PeerFault::BadVersion { found: hello.version_max, own: VERSION });
         }
         let id = match hello.role {
-            PeerRole::Gateway => self.add_gateway(now, link),
+            PeerRole::Gateway => self.add_gateway(now, link, &hello),
             PeerRole::Worker => self.add_worker(now, link, &hello, io),
             PeerRole::Control => {
                 self.observers.push(link);
@@ -157,7 +157,7 @@ impl Controller {
         }
     }
 
-    fn add_gateway(&mut self, now: Nanos, link: LinkId) -> Result<u16, PeerFault> {
+    fn add_gateway(&mut self, now: Nanos, link: LinkId, hello: &Hello) -> Result<u16, PeerFault> {
         let taken = |id: u16| {
             let id = GatewayId(id);
             self.scheduler.is_forgetting(id) || self.gateways.peers.iter().any(|peer| peer.id == id)
@@ -170,7 +170,7 @@ impl Controller {
         self.gateways.peers.push(GatewayPeer {
             id: GatewayId(id),
             link,
-            clock: ClockSync::new(),
+            clock: clock_of(hello),
             exchanges: 0,
             sync_at: now,
             introduced: false,
@@ -200,7 +200,7 @@ impl Controller {
             known_epoch: hello.epoch,
             entries: Vec::new(),
             listed: false,
-            clock: ClockSync::new(),
+            clock: clock_of(hello),
             exchanges: 0,
             sync_at: now,
             session: None,
@@ -328,6 +328,12 @@ impl Controller {
         }
         next
     }
+}
+
+/// The clock of a peer: ours, if it says so, else to be compared.
+fn clock_of(hello: &Hello) -> ClockSync {
+    let same = hello.clock != 0 && hello.clock == sys::clock::identity();
+    if same { ClockSync::same_clock() } else { ClockSync::new() }
 }
 
 fn worker_up(peer: &WorkerPeer, now: Nanos) -> WorkerUp {

@@ -131,6 +131,7 @@ impl Gateway {
             epoch: self.backend.epoch,
             requests: self.config.requests.into(),
             worker: None,
+            clock: sys::clock::identity(),
         };
         if io.net.send(link, &Message::Hello(Box::new(hello)), None).is_err() {
             io.net.close(link);

@@ -57,6 +57,7 @@ impl Worker {
             epoch: self.epoch,
             requests: 0,
             worker: Some(self.offer.clone()),
+            clock: sys::clock::identity(),
         };
         if io.net.send(link, &Message::Hello(Box::new(hello)), None).is_err() {
             io.net.close(link);

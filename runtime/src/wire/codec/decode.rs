@@ -118,6 +118,7 @@ impl Take<'_> {
             epoch: body.epoch,
             requests: body.requests,
             worker,
+            clock: body.clock,
         })
     }
 

@@ -146,6 +146,7 @@ fn hello_body(hello: &Hello) -> Result<HelloBody, EncodeError> {
     (body.version_min, body.version_max) = (hello.version_min, hello.version_max);
     (body.id, body.epoch) = (hello.id, hello.epoch);
     (body.features, body.requests) = (hello.features, hello.requests);
+    body.clock = hello.clock;
     let Some(worker) = &hello.worker else { return Ok(body) };
     body.target = worker.target as u16;
     body.port = worker.port;
