@@ -50,7 +50,7 @@ impl Core {
         // Alone, started as soon as an order can reach the worker, is the best that can still happen.
         let last_start = |link: &super::strategy::Link| {
             let bound = self.store.costs(link.entry).one().map_or(Nanos::MAX, |cost| cost.bound);
-            link.due - bound
+            link.due + self.config.safety_margin - bound
         };
         let expiry = last_start(&first.link);
         if now + transport > expiry {
@@ -85,7 +85,7 @@ impl Core {
             return Next::Wait(Some(expiry.min(batch.start - lead)));
         }
         // What is ahead may end before it is expected to; beyond its spread that is no hope.
-        let latest = batch.due - batch.cost.bound;
+        let latest = batch.due + self.config.safety_margin - batch.cost.bound;
         if latest < batch.start && batch.start.since(latest) > Nanos(variance.isqrt()) {
             return Next::Expired(batch.members[0]);
         }
@@ -107,7 +107,8 @@ impl Core {
 
     fn bind(&mut self, place: usize, batch: &Batch, now: Nanos, out: &mut Outbox) {
         let percentile = self.config.percentile;
-        let latest = batch.due - batch.cost.bound;
+        // The margin that admission kept is there to be used.
+        let latest = batch.due + self.config.safety_margin - batch.cost.bound;
         let (free, _) = self.devices[place].exec_free(now);
         let (mut items, mut requests) = (Items::new(), ArrayVec::new());
         let (mut ready, mut ready_by) = (now + self.config.transport, now + self.config.transport);
@@ -117,7 +118,8 @@ impl Core {
             let booking = self.devices[place].unbook(member);
             let device = &self.devices[place];
             let admitted = self.requests.get(booking.request);
-            assert!(latest + batch.cost.bound <= booking.link.due, "a bound request must be in time by its bound");
+            let due = booking.link.due + self.config.safety_margin;
+            assert!(latest + batch.cost.bound <= due, "a bound request must be in time by its bound");
             items.push(Item { request: admitted.ask.request, slot: admitted.slot });
             requests.push(booking.request);
             let delays = &device.delays[usize::from(admitted.slot.class)];

@@ -23,7 +23,8 @@ pub struct Config {
     pub output_delay: Nanos,
     /// From the output lying on the host to the gateway having it, before any is measured.
     pub handover_delay: Nanos,
-    /// Kept free before each deadline for what no stage accounts for.
+    /// Kept free at admission for what no stage accounts for, such as the gap from one exec to the next;
+    /// a start may be late by as much.
     pub safety_margin: Nanos,
     /// Which percentile of the last 1,000 durations is the bound.
     pub percentile: Percentile,

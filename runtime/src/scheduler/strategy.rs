@@ -22,7 +22,7 @@ const BATCH_GAIN_PERCENT: u64 = 2;
 pub(super) struct Link {
     /// Latest start alone when it was admitted: `due - bound`. The order.
     pub(super) key: Nanos,
-    /// When its exec must have ended.
+    /// When its exec must have ended, less the safety margin.
     pub(super) due: Nanos,
     /// When its input, and its weights, are there.
     pub(super) ready: Nanos,
