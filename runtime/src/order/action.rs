@@ -73,7 +73,8 @@ pub enum ActionKind {
         device: DeviceId,
         /// Which shape variant.
         shape: ShapeId,
-        /// Which plan; at least as large as `items`.
+        /// Which plan; at least as large as `items`. Without items it runs over null slots only: a
+        /// rehearsal, to see how long it takes.
         batch: BatchSize,
         /// The members, at least one.
         items: Items,

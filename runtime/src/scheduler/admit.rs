@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use super::core::Core;
 use super::event::{Ask, Outbox, Output};
 use super::mirror::{Booking, Weights};
+use super::rehearse::Rehearsal;
 use super::requests::{Admitted, Phase};
 use super::strategy::{Link, Policy, Probe, Start, room_to_grow};
 use crate::base::Nanos;
@@ -37,6 +38,8 @@ struct Refusal {
     no_room: bool,
     /// Some device could not be given the weights.
     broken: Option<Reject>,
+    /// What to measure, where only a bound stood against it.
+    rehearsal: Option<Rehearsal>,
     /// Earliest completion that could be promised, as the client would see it.
     earliest: Option<Nanos>,
 }
@@ -81,6 +84,9 @@ impl Core {
             let reason = refusal.reason(now, &ask);
             if matches!(reason, Reject::WouldBeLate { .. }) {
                 self.note_unmet(now, model);
+            }
+            if let Some(rehearsal) = refusal.rehearsal {
+                self.rehearse(now, rehearsal, out);
             }
             return Err(reason);
         };
@@ -186,6 +192,9 @@ impl Core {
             self.chain.remove(probe.place);
             let behind = self.chain.run(&self.store, start, Policy::InOrder, None).end;
             offer.done = behind.max(ready) + cost.bound;
+            if at.max(ready) + cost.expected <= due && self.may_rehearse(now, place, model) {
+                refusal.rehearsal = Some(Rehearsal { device: place, model, shape: ask.shape, entry, cost });
+            }
             let seen = offer.done + after_exec;
             refusal.earliest = Some(refusal.earliest.map_or(seen, |known| known.min(seen)));
         }

@@ -127,6 +127,8 @@ pub(super) struct Device {
     pub(super) booked: ArrayVec<Booking, MAX_BOOKED>,
     pub(super) backlog: Nanos,
     pub(super) lane: ArrayVec<Committed, MAX_COMMITTED>,
+    /// No rehearsal before this.
+    pub(super) rehearse_from: Nanos,
     /// End of the last exec reported.
     pub(super) last_end: Nanos,
     /// Models to be loaded, first in, first out.
@@ -171,6 +173,7 @@ impl Device {
             booked: ArrayVec::new(),
             backlog: Nanos::ZERO,
             lane: ArrayVec::new(),
+            rehearse_from: Nanos::ZERO,
             last_end: Nanos::ZERO,
             wanted: ArrayVec::new(),
             transfers: 0,

@@ -16,6 +16,7 @@ mod handovers;
 mod load;
 mod mirror;
 mod models;
+mod rehearse;
 mod requests;
 mod result;
 mod slots;

@@ -25,6 +25,8 @@ pub struct Counters {
     pub open: u64,
     /// INFERs ordered.
     pub infers: u64,
+    /// INFERs among them that serve nobody and only show how long the plan takes.
+    pub rehearsals: u64,
     /// INFERs not answered `Ok`.
     pub infers_failed: u64,
     /// LOADs ordered.

@@ -50,7 +50,7 @@ impl Controller {
                 "withdrawn": counters.withdrawn, "open": counters.open, "cold_starts": counters.cold_starts,
             },
             "actions": {
-                "infers": counters.infers, "infers_failed": counters.infers_failed, "loads": counters.loads,
+                "infers": counters.infers, "rehearsals": counters.rehearsals, "infers_failed": counters.infers_failed, "loads": counters.loads,
                 "unloads": counters.unloads, "fetches": counters.fetches, "faults": counters.faults,
             },
             "start_error_ns": picture.start_error,

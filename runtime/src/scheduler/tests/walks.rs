@@ -145,6 +145,27 @@ fn weights_that_cannot_be_read_fail_their_request_and_refuse_the_next_by_name() 
 }
 
 #[test]
+fn a_bound_from_bad_times_comes_down_though_it_refuses_everything() {
+    let mut world = world(Physics { spikes: 0.2, ..Physics::default() }, true);
+    for _ in 0..1_000 {
+        world.ask(0, Nanos::millis(100));
+        world.run(world.now + Nanos::millis(10));
+    }
+    world.physics.spikes = 0.0;
+    // Enough for what the plan takes now, not for what it took.
+    let (served, slo) = (world.ends.ok, Nanos::micros(8_500));
+    world.ask(0, slo);
+    assert_eq!(words(&world.said[world.said.len() - 2..]), ["INFER", "REJECT"]);
+    for _ in 0..3_000 {
+        world.run(world.now + Nanos::millis(40));
+        world.ask(0, slo);
+    }
+    world.run(world.now + Nanos::millis(40));
+    assert!(world.ends.ok - served > 1_000, "{} of 3,000", world.ends.ok - served);
+    assert_eq!(world.ends.late, 0);
+}
+
+#[test]
 fn an_input_that_comes_late_is_waited_for_while_there_is_time() {
     let mut world = world(Physics { one: Nanos::micros(100), ..Physics::default() }, true);
     // Long enough that one delay more moves no bound.

@@ -41,6 +41,13 @@ struct Infer {
     copying: usize,
 }
 
+impl Infer {
+    /// It was ordered without items: it runs over null slots, to see how long it takes.
+    fn is_rehearsal(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
 /// Which output a copy is of: the INFER's place in the slab and the member.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Copied {
@@ -109,7 +116,7 @@ impl DeviceCore {
         items: &[Item],
     ) -> Option<Status> {
         let info = self.models.get(model);
-        if !info.plans.contains(shape, batch) || items.is_empty() || items.len() > batch.items() {
+        if !info.plans.contains(shape, batch) || items.len() > batch.items() {
             return Some(Status::BadAction);
         }
         let variant = usize::from(shape.0);
@@ -200,7 +207,7 @@ impl DeviceCore {
         let infer = self.infers.get(index);
         if self.reset.is_some() {
             Some(Status::ShuttingDown)
-        } else if infer.members.iter().all(|member| member.status.is_some()) {
+        } else if !infer.is_rehearsal() && infer.members.iter().all(|member| member.status.is_some()) {
             Some(Status::Cancelled)
         } else if self.now > infer.window.latest {
             Some(Status::TooLate)
@@ -236,7 +243,7 @@ impl DeviceCore {
             let places = self.places(index);
             if !resident {
                 self.answer_queued(0, Status::NotResident, out);
-            } else if places.iter().all(Option::is_none) {
+            } else if places.iter().all(Option::is_none) && !self.infers.get(index).is_rehearsal() {
                 let status = self.reason_without_input(index);
                 self.answer_queued(0, status, out);
             } else {
