@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::core::Core;
+use super::due::Due;
 use super::event::{Ask, Outbox, Output};
 use super::mirror::{Booking, Weights};
 use super::rehearse::Rehearsal;
@@ -166,12 +167,11 @@ impl Core {
             return None;
         };
         refusal.possible = true;
+        let due = self.due_on(ask, place, class);
         let delays = &self.devices[place].delays[class];
         let percentile = self.config.percentile;
-        let after_exec = delays.return_bound(percentile) + self.margins(ask, place);
-        let due = ask.deadline() - after_exec;
         let ready = weights_ready.max(now + delays.input_bound(percentile));
-        let link = Link { key: due - cost.bound, due, ready, group: (model, ask.shape.0), entry };
+        let link = Link { key: due.latest(cost), due, ready, group: (model, ask.shape.0), entry };
         let device = &self.devices[place];
         let has_room = device.slots.has_free(class) && !device.booked.is_full();
         let (free, variance) = device.exec_free(now);
@@ -179,7 +179,7 @@ impl Core {
         let start = Start { at, variance };
         self.chain.fill(device.booked.iter().map(|booking| booking.link));
         let mut offer = Offer { device: place, link, cost, class, in_time: false, done: Nanos::MAX, has_room };
-        let reserve = room_to_grow(self.store.costs(entry), due.since(ready)).unwrap_or(cost);
+        let reserve = room_to_grow(self.store.costs(entry), (due.at - due.spread).since(ready)).unwrap_or(cost);
         let probe = Probe { place: self.chain.insert(link), reserve };
         for policy in [Policy::Gather, Policy::InOrder] {
             let verdict = self.chain.run(&self.store, start, policy, Some(probe));
@@ -191,20 +191,25 @@ impl Core {
         if !offer.in_time {
             self.chain.remove(probe.place);
             let behind = self.chain.run(&self.store, start, Policy::InOrder, None).end;
-            offer.done = behind.max(ready) + cost.bound;
-            if at.max(ready) + cost.expected <= due && self.may_rehearse(now, place, model) {
+            offer.done = behind.max(ready) + due.taken(0, cost);
+            if at.max(ready) + cost.expected <= due.at && self.may_rehearse(now, place, model) {
                 refusal.rehearsal = Some(Rehearsal { device: place, model, shape: ask.shape, entry, cost });
             }
-            let seen = offer.done + after_exec;
+            let seen = offer.done + (ask.deadline() - due.at);
             refusal.earliest = Some(refusal.earliest.map_or(seen, |known| known.min(seen)));
         }
         Some(offer)
     }
 
-    /// What lies between the output at the gateway and the deadline.
-    pub(super) fn margins(&self, ask: &Ask, device: usize) -> Nanos {
-        let clock_error = self.workers[self.devices[device].worker].clock_error;
-        ask.return_bound + clock_error + self.config.safety_margin
+    /// When the exec of a request must have ended on a device. What the gateway needs to send the answer
+    /// is known as a bound only, which counts as spread.
+    pub(super) fn due_on(&self, ask: &Ask, place: usize, class: usize) -> Due {
+        let device = &self.devices[place];
+        let delays = &device.delays[class];
+        let expected = delays.return_expected();
+        let bound = delays.return_bound(self.config.percentile) + ask.return_bound;
+        let kept = self.workers[device.worker].clock_error + self.config.safety_margin;
+        Due { at: ask.deadline() - expected - kept, spread: bound - expected }
     }
 
     /// Gives out the slot of an offer and tells the gateway.

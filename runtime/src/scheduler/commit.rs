@@ -49,8 +49,8 @@ impl Core {
         let Some(first) = device.booked.first() else { return Next::Wait(None) };
         // Alone, started as soon as an order can reach the worker, is the best that can still happen.
         let last_start = |link: &super::strategy::Link| {
-            let bound = self.store.costs(link.entry).one().map_or(Nanos::MAX, |cost| cost.bound);
-            link.due + self.config.safety_margin - bound
+            let cost = self.store.costs(link.entry).one();
+            cost.map_or(Nanos::ZERO, |cost| link.due.latest(cost) + self.config.safety_margin)
         };
         let expiry = last_start(&first.link);
         if now + transport > expiry {
@@ -85,7 +85,7 @@ impl Core {
             return Next::Wait(Some(expiry.min(batch.start - lead)));
         }
         // What is ahead may end before it is expected to; beyond its spread that is no hope.
-        let latest = batch.due + self.config.safety_margin - batch.cost.bound;
+        let latest = batch.due.latest(batch.cost) + self.config.safety_margin;
         if latest < batch.start && batch.start.since(latest) > Nanos(variance.isqrt()) {
             return Next::Expired(batch.members[0]);
         }
@@ -108,7 +108,7 @@ impl Core {
     fn bind(&mut self, place: usize, batch: &Batch, now: Nanos, out: &mut Outbox) {
         let percentile = self.config.percentile;
         // The margin that admission kept is there to be used.
-        let latest = batch.due + self.config.safety_margin - batch.cost.bound;
+        let latest = batch.due.latest(batch.cost) + self.config.safety_margin;
         let (free, _) = self.devices[place].exec_free(now);
         let (mut items, mut requests) = (Items::new(), ArrayVec::new());
         let (mut ready, mut ready_by) = (now + self.config.transport, now + self.config.transport);
@@ -118,8 +118,8 @@ impl Core {
             let booking = self.devices[place].unbook(member);
             let device = &self.devices[place];
             let admitted = self.requests.get(booking.request);
-            let due = booking.link.due + self.config.safety_margin;
-            assert!(latest + batch.cost.bound <= due, "a bound request must be in time by its bound");
+            let last = booking.link.due.latest(batch.cost) + self.config.safety_margin;
+            assert!(latest <= last, "a bound request must be in time by its bound");
             items.push(Item { request: admitted.ask.request, slot: admitted.slot });
             requests.push(booking.request);
             let delays = &device.delays[usize::from(admitted.slot.class)];
@@ -184,7 +184,7 @@ impl Core {
         self.devices[device].residency[admitted.model].users -= 1;
         self.discard(device, admitted.slot, out);
         let one = self.store.costs(booking.link.entry).one().map(|cost| cost.bound).unwrap_or_default();
-        let done = self.devices[device].exec_free(now).0 + one + (admitted.ask.deadline() - booking.link.due);
+        let done = self.devices[device].exec_free(now).0 + one + (admitted.ask.deadline() - booking.link.due.at);
         let reason = Reject::WouldBeLate { predicted: done.since(admitted.ask.arrival) };
         self.counters.revoked += 1;
         out.push(Output::Revoke { request: admitted.ask.request, reason });

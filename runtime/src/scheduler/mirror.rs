@@ -100,6 +100,11 @@ impl Delays {
         self.input.bound(percentile).unwrap_or_default()
     }
 
+    /// From the end of exec to the gateway having the output, as expected.
+    pub(super) fn return_expected(&self) -> Nanos {
+        self.output.expected().unwrap_or_default() + self.handover.expected().unwrap_or_default()
+    }
+
     /// From the end of exec to the gateway having the output.
     pub(super) fn return_bound(&self, percentile: Percentile) -> Nanos {
         let bound = |window: &DurationWindow| window.bound(percentile).unwrap_or_default();

@@ -9,6 +9,7 @@ mod admit;
 mod commit;
 pub mod config;
 pub mod core;
+mod due;
 pub mod event;
 mod evict;
 mod gateway_lost;

@@ -141,19 +141,17 @@ impl Core {
         let Admitted { ask, model, device: place, slot, .. } = admitted;
         let Some(ready) = self.weights_ready(now, place, model).map(|ready| ready.max(from)) else { return false };
         let device = &self.devices[place];
-        let percentile = self.config.percentile;
         let Some(entry) = self.models.get(model).entry(ask.shape, device.kind) else { return false };
         let Some(cost) = self.store.costs(entry).one() else { return false };
-        let after_exec = device.delays[usize::from(slot.class)].return_bound(percentile) + self.margins(&ask, place);
-        let due = ask.deadline() - after_exec;
+        let due = self.due_on(&ask, place, usize::from(slot.class));
         let start = ready.max(now + self.config.transport).max(device.exec_free(now).0);
-        if device.lost || device.booked.is_full() || start + cost.bound > due {
+        if device.lost || device.booked.is_full() || !due.allows(start, 0, cost) {
             return false;
         }
         if !device.residency[model].weights.are_promised() {
             self.want(now, place, model);
         }
-        let link = Link { key: due - cost.bound, due, ready, group: (model, ask.shape.0), entry };
+        let link = Link { key: due.latest(cost), due, ready, group: (model, ask.shape.0), entry };
         self.rebook(request, link, cost, now);
         true
     }

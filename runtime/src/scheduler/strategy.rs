@@ -7,6 +7,7 @@
 
 use arrayvec::ArrayVec;
 
+use super::due::Due;
 use crate::base::limits::MAX_BATCH;
 use crate::base::{BatchSize, Nanos};
 use crate::profile::{Cost, Entry, PlanCosts, ProfileStore};
@@ -20,10 +21,10 @@ const BATCH_GAIN_PERCENT: u64 = 2;
 /// One booked request, as far as the order is concerned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
-    /// Latest start alone when it was admitted: `due - bound`. The order.
+    /// Latest start alone when it was admitted. The order.
     pub(super) key: Nanos,
     /// When its exec must have ended, less the safety margin.
-    pub(super) due: Nanos,
+    pub(super) due: Due,
     /// When its input, and its weights, are there.
     pub(super) ready: Nanos,
     /// Equal for requests that may share a batch.
@@ -48,7 +49,7 @@ pub(super) struct Verdict {
     pub(super) in_time: bool,
     /// When the device would be free again, as expected.
     pub(super) end: Nanos,
-    /// When the probe would be done, as bound.
+    /// When the probe would be done, as bound, what follows it included.
     pub(super) probe: Nanos,
 }
 
@@ -60,8 +61,8 @@ pub(super) struct Batch {
     pub(super) cost: Cost,
     /// When it would start.
     pub(super) start: Nanos,
-    /// Earliest `due` of its members.
-    pub(super) due: Nanos,
+    /// What keeps to those of all members.
+    pub(super) due: Due,
 }
 
 /// Scratch for playing one device's order through; taken once.
@@ -107,13 +108,6 @@ pub(super) struct Start {
     pub(super) at: Nanos,
     /// Sum of (bound - expected)^2 of what runs until then.
     pub(super) variance: u64,
-}
-
-/// What work takes as bound when what is ahead of it varies too, by `ahead` as the sum of squares of
-/// (bound - expected). Deviations are independent, so their squares add.
-fn bound_behind(ahead: u64, cost: Cost) -> Nanos {
-    let own = cost.bound.since(cost.expected).0;
-    cost.expected + Nanos(own.saturating_mul(own).saturating_add(ahead).isqrt())
 }
 
 impl Chain {
@@ -197,14 +191,12 @@ impl Chain {
                 from += 1;
             }
             let Some(batch) = self.pick(store, verdict.end, from, policy) else { return verdict };
-            let done = batch.start + bound_behind(variance, batch.cost);
             if let Some(probe) = probe.filter(|probe| batch.members.contains(&probe.place)) {
-                verdict.probe = done;
+                verdict.probe = batch.start + batch.due.taken(variance, batch.cost);
                 checked = true;
-                let grown = batch.start + bound_behind(variance, probe.reserve);
-                verdict.in_time &= grown <= self.links[probe.place].due;
+                verdict.in_time &= self.links[probe.place].due.allows(batch.start, variance, probe.reserve);
             }
-            verdict.in_time &= !checked || done <= batch.due;
+            verdict.in_time &= !checked || batch.due.allows(batch.start, variance, batch.cost);
             batch.members.iter().for_each(|&member| self.taken[member] = true);
             verdict.end = batch.start + batch.cost.expected;
             let spread = batch.cost.bound.since(batch.cost.expected).0;
@@ -232,9 +224,9 @@ impl Chain {
             }
             if !self.taken[next] && link.ready <= start {
                 gathered.push(next);
-                due = due.min(link.due);
+                due = due.and(link.due);
                 let Some(cost) = costs.of(gathered.len()) else { break };
-                if start + cost.bound > due {
+                if !due.allows(start, 0, cost) {
                     break;
                 }
                 if is_worth(cost, gathered.len(), batch.cost, batch.members.len()) {

@@ -22,8 +22,8 @@ fn store(plans: &[(u8, u64)]) -> (ProfileStore, Entry) {
 }
 
 fn link(entry: Entry, model: usize, due: u64, ready: u64) -> Link {
-    let due = Nanos::millis(due);
-    Link { key: due, due, ready: Nanos::millis(ready), group: (model, 0), entry }
+    let due = Due { at: Nanos::millis(due), spread: Nanos::ZERO };
+    Link { key: due.at, due, ready: Nanos::millis(ready), group: (model, 0), entry }
 }
 
 fn chain(links: &[Link]) -> Chain {
@@ -91,8 +91,6 @@ fn a_probe_must_not_make_another_late() {
 
 #[test]
 fn the_spread_of_what_is_ahead_adds_as_squares_do() {
-    let spread = Nanos::millis(4).0.pow(2);
-    assert_eq!(bound_behind(spread, cost(10, 13)), Nanos::millis(15));
     let (store, entry) = store(&[(1, 10)]);
     let mut chain = chain(&[link(entry, 0, 12, 0)]);
     let mut in_time = |ms: u64| {

@@ -225,9 +225,18 @@ impl World {
 
     /// A graph starts: inside its window, in its turn, on its own weights and inputs.
     fn check_exec(&mut self, device: usize, table: u16, places: &[Option<SlotId>; MAX_BATCH]) {
-        let held: Vec<SlotId> = places.iter().copied().flatten().collect();
+        let started = self.devices[device].last_started;
+        // Without a slot it is a rehearsal: one that has not started and whose window is open.
         let owner = self.outstanding.values().find(|action| match &action.kind {
-            ActionKind::Infer { items, .. } => items.iter().any(|item| item.slot == held[0]),
+            ActionKind::Infer { device: on, items, .. } => match places.iter().copied().flatten().next() {
+                Some(held) => items.iter().any(|item| item.slot == held),
+                None => {
+                    let model = ModelId(MODELS[usize::from(table)].0);
+                    let ours = usize::from(on.0) == device && items.is_empty() && action.model == model;
+                    let open = (action.window.earliest.0..=action.window.latest.0).contains(&self.now);
+                    ours && open && Some(action.id) > started
+                }
+            },
             _ => false,
         });
         let action = owner.expect("a graph runs for an action that is not answered");
@@ -367,7 +376,9 @@ impl World {
         let device = DeviceId((first % u16::from(DEVICES)) as u8);
         let batch = [1, 2, 4][usize::from(first / 2 % 3)];
         let placed = self.placed().into_iter().filter(|(slot, _)| slot.device == device);
-        let items = placed.take(batch).map(|(slot, request)| Item { request, slot }).collect();
+        // Now and then there are more items than the plan has places.
+        let most = batch + usize::from(first.is_multiple_of(11));
+        let items = placed.take(most).map(|(slot, request)| Item { request, slot }).collect();
         let batch = BatchSize::new(batch as u8).unwrap();
         let model = u64::from(first / 6 % 3) + 1;
         self.send(model, self.window(second), ActionKind::Infer { device, shape: ShapeId(0), batch, items });
