@@ -192,8 +192,9 @@ impl Core {
             self.chain.remove(probe.place);
             let behind = self.chain.run(&self.store, start, Policy::InOrder, None).end;
             offer.done = behind.max(ready) + due.taken(0, cost);
-            if at.max(ready) + cost.expected <= due.at && self.may_rehearse(now, place, model) {
-                refusal.rehearsal = Some(Rehearsal { device: place, model, shape: ask.shape, entry, cost });
+            let soonest = at.max(now + self.devices[place].delays[class].input.expected().unwrap_or_default());
+            if soonest + cost.expected <= due.at && self.may_rehearse(now, place, model) {
+                refusal.rehearsal = Some(Rehearsal { device: place, class, model, shape: ask.shape, entry, cost });
             }
             let seen = offer.done + (ask.deadline() - due.at);
             refusal.earliest = Some(refusal.earliest.map_or(seen, |known| known.min(seen)));

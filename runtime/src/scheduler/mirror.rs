@@ -18,6 +18,8 @@ pub(super) const MAX_COMMITTED: usize = 8;
 pub(super) const MAX_WANTED: usize = 16;
 /// Samples that a delay starts with, so that one outlier among the first does not become its bound.
 const SEEDS: usize = 100;
+/// Samples of a delay that give way with each rehearsal: a hundredth of what its bound is taken of.
+const FORGOTTEN: usize = 10;
 
 /// Where one model's weights stand on one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,15 @@ impl Delays {
 
     pub(super) fn input_bound(&self, percentile: Percentile) -> Nanos {
         self.input.bound(percentile).unwrap_or_default()
+    }
+
+    /// Lets bad times pass out of the windows where nothing is admitted that would measure better ones:
+    /// what is expected takes the place of the oldest samples.
+    pub(super) fn forget(&mut self) {
+        for window in [&mut self.input, &mut self.output, &mut self.handover] {
+            let Some(expected) = window.expected() else { continue };
+            (0..FORGOTTEN).for_each(|_| window.record(expected));
+        }
     }
 
     /// From the end of exec to the gateway having the output, as expected.

@@ -1,7 +1,8 @@
 //! Rehearsals: INFERs without items, on idle devices, for models that are refused by their bound.
 //!
 //! A bound that was measured in bad times, or before the machine came to rest, may refuse every
-//! request. Then nothing is admitted, nothing is measured, and the bound would stand for ever.
+//! request. Then nothing is admitted, nothing is measured, and the bound would stand for ever. The
+//! delays before and behind the exec can't be rehearsed; those from bad times are forgotten meanwhile.
 
 use arrayvec::ArrayVec;
 
@@ -19,6 +20,7 @@ const REST: u64 = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rehearsal {
     pub(super) device: usize,
+    pub(super) class: usize,
     pub(super) model: usize,
     pub(super) shape: ShapeId,
     pub(super) entry: Entry,
@@ -37,7 +39,7 @@ impl Core {
         if self.actions.is_full() {
             return;
         }
-        let Rehearsal { device: place, model, shape, entry, cost } = rehearsal;
+        let Rehearsal { device: place, class, model, shape, entry, cost } = rehearsal;
         let device = &mut self.devices[place];
         let (worker, start) = (device.worker, now + self.config.transport);
         let (action, id) = self.actions.add(|id| Outstanding {
@@ -55,6 +57,7 @@ impl Core {
                 cancelled: false,
             },
         });
+        device.delays[class].forget();
         device.rehearse_from = now + Nanos(cost.expected.0.saturating_mul(1 + REST));
         device.lane.push(Committed { action, ready: start, expected: cost.expected, bound: cost.bound });
         device.residency[model].users += 1;

@@ -166,6 +166,27 @@ fn a_bound_from_bad_times_comes_down_though_it_refuses_everything() {
 }
 
 #[test]
+fn delays_from_bad_times_are_forgotten_though_they_refuse_everything() {
+    for bad in ["input", "handover"] {
+        let mut world = world(Physics::default(), true);
+        let delays = &mut world.core.devices[0].delays[0];
+        let window = if bad == "input" { &mut delays.input } else { &mut delays.handover };
+        for _ in 0..20 {
+            window.record(Nanos::millis(30));
+        }
+        let slo = Nanos::millis(14);
+        world.ask(0, slo);
+        assert_eq!(words(&world.said[world.said.len() - 2..]), ["INFER", "REJECT"], "{bad}");
+        for _ in 0..400 {
+            world.run(world.now + Nanos::millis(40));
+            world.ask(0, slo);
+        }
+        world.run(world.now + Nanos::millis(40));
+        assert!(world.ends.ok > 200, "{bad}: {} of 400", world.ends.ok);
+    }
+}
+
+#[test]
 fn an_input_that_comes_late_is_waited_for_while_there_is_time() {
     let mut world = world(Physics { one: Nanos::micros(100), ..Physics::default() }, true);
     // Long enough that one delay more moves no bound.
