@@ -83,6 +83,14 @@ fn row<S: Simd>(s: S, op: BinaryOp, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'
                 s.load_array(&std::array::from_fn(|i| a[i].powf(b[i])))
             },
         ),
+        BinaryOp::PRelu => zip(
+            s,
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| s.select_less(a, s.splat(0.0), s.mul(a, b), a),
+        ),
     }
 }
 
