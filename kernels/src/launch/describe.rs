@@ -3,8 +3,8 @@
 use super::{Launch, entry};
 use crate::params::{
     Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, FoldOp, Gather, Gemm,
-    GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region, Resample, Softmax,
-    TopK, Unary, Whole, Window, WordOp, Words,
+    GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region, Resample,
+    Softmax, TopK, Unary, Whole, Window, WordOp, Words,
 };
 
 /// One launch in words and numbers.

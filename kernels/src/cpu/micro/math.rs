@@ -55,15 +55,7 @@ fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
 #[inline(always)]
 fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     let square = s.mul(x, x);
-    let series = [
-        1.0 / 9360.0,
-        -1.0 / 1320.0,
-        1.0 / 216.0,
-        -1.0 / 42.0,
-        0.1,
-        -1.0 / 3.0,
-        1.0,
-    ];
+    let series = [1.0 / 9360.0, -1.0 / 1320.0, 1.0 / 216.0, -1.0 / 42.0, 0.1, -1.0 / 3.0, 1.0];
     let near = s.mul(s.mul(x, s.splat(std::f32::consts::FRAC_2_SQRT_PI)), polynomial(s, square, series));
     let (zero, one) = (s.splat(0.0), s.splat(1.0));
     let a = abs(s, x);
