@@ -181,6 +181,16 @@ fn padding_resizing_and_ordering_follow_onnx() {
 }
 
 #[test]
+fn a_resized_dimension_is_computed_in_single_precision() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 10], &[0f32, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
+        .stored("scales", FLOAT, &[2], &[1f32, 0.7])
+        .node("Resize", &["x", "", "scales"], "y", vec![text("coordinate_transformation_mode", "asymmetric")])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found[0].len(), 7 * 4);
+}
+
+#[test]
 fn a_model_without_a_batch_is_one_item() {
     let found = Model::default()
         .input("a", FLOAT, &[], &[3f32])

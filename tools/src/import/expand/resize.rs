@@ -69,9 +69,8 @@ fn plan(out: &Emitter, of: &Resize, dims: &[usize]) -> Result<Vec<(usize, Along)
         }
         (Some(scales), None) if scales.len() == axes.len() => {
             let size = |(&scale, &axis): (&f32, &usize)| {
-                let scale = f64::from(scale);
-                // Written as a float, a scale may fall a little short of the size that it stands for.
-                (((f64::from(scale as f32) * dims[axis] as f64) + 1e-9).floor().clamp(0.0, 1e12) as usize, scale)
+                // In single precision, as ONNX infers shapes: ten times 0.7 are seven.
+                ((scale * dims[axis] as f32).floor().clamp(0.0, 1e12) as usize, f64::from(scale))
             };
             scales.iter().zip(&axes).map(size).collect()
         }
