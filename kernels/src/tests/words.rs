@@ -269,7 +269,8 @@ proptest! {
 
 #[test]
 fn other_element_types_enter_as_words_and_leave_as_they_were() {
-    let cases: [(Whole, Vec<u8>, Vec<i32>, Vec<u8>); 4] = [
+    type Case = (Whole, Vec<u8>, Vec<i32>, Vec<u8>);
+    let cases: [Case; 4] = [
         (Whole::I32, bytes(&[7i32, -9, i32::MIN, 4]), vec![7, -9, i32::MIN, 4], bytes(&[7i32, -9, i32::MIN, 4])),
         (
             Whole::I64,
