@@ -5,17 +5,24 @@ pub(crate) mod binary;
 pub(crate) mod conv;
 pub(crate) mod copy;
 pub(crate) mod depthwise;
+pub(crate) mod fold;
+pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod matmul;
 pub(crate) mod micro;
 pub(crate) mod norm;
+pub(crate) mod pick;
 pub(crate) mod pool;
 pub(crate) mod reduce;
+pub(crate) mod resample;
 pub(crate) mod softmax;
+pub(crate) mod top_k;
 pub(crate) mod transfer;
 pub(crate) mod unary;
 pub(crate) mod view;
+pub(crate) mod whole;
 pub(crate) mod window;
+pub(crate) mod words;
 
 /// Lanes of a block, as an index.
 pub(crate) const LANES: usize = crate::params::LANES as usize;

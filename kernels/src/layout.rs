@@ -112,6 +112,16 @@ pub fn constant(values: &[f32]) -> Packed {
     vector(values)
 }
 
+/// A row-major constant in rows of `len` elements, for [`Gather`](crate::params::Gather).
+///
+/// # Panics
+/// If `values` is empty or not whole rows.
+pub fn rows(values: &[f32], len: u32) -> Packed {
+    assert!(!values.is_empty() && values.len().is_multiple_of(len as usize), "values are whole rows");
+    let Ok(rows) = u32::try_from(values.len() / len as usize) else { panic!("more rows than can be counted") };
+    packed(rows, values.to_vec())
+}
+
 /// A constant image `[n][channels][hw]` in the blocked layout, one row, padding lanes 0.
 ///
 /// # Panics

@@ -9,3 +9,4 @@ mod layout;
 mod product;
 mod rows;
 mod strided;
+mod words;

@@ -23,66 +23,31 @@ fn side<'a>(memory: &Memory<'a>, operand: &Operand, first: usize, stride: u32, l
 
 #[inline(always)]
 fn row<S: Simd>(s: S, op: BinaryOp, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>) {
+    // A closure of a generic kernel is compiled into its loop only if it says so.
+    macro_rules! with {
+        ($a:ident, $b:ident => $y:expr) => {
+            zip(
+                s,
+                a,
+                b,
+                y,
+                #[inline(always)]
+                |$a, $b| $y,
+            )
+        };
+    }
     match op {
-        BinaryOp::Add => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| s.add(a, b),
-        ),
-        BinaryOp::Sub => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| s.sub(a, b),
-        ),
-        BinaryOp::Mul => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| s.mul(a, b),
-        ),
-        BinaryOp::Div => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| s.div(a, b),
-        ),
-        BinaryOp::Min => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| s.min(a, b),
-        ),
-        BinaryOp::Max => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| s.max(a, b),
-        ),
-        BinaryOp::Pow => zip(
-            s,
-            a,
-            b,
-            y,
-            #[inline(always)]
-            |a, b| {
-                let (a, b) = (s.to_array(a), s.to_array(b));
-                s.load_array(&std::array::from_fn(|i| a[i].powf(b[i])))
-            },
-        ),
+        BinaryOp::Add => with!(a, b => s.add(a, b)),
+        BinaryOp::Sub => with!(a, b => s.sub(a, b)),
+        BinaryOp::Mul => with!(a, b => s.mul(a, b)),
+        BinaryOp::Div => with!(a, b => s.div(a, b)),
+        BinaryOp::Min => with!(a, b => s.min(a, b)),
+        BinaryOp::Max => with!(a, b => s.max(a, b)),
+        BinaryOp::Pow => with!(a, b => {
+            let (a, b) = (s.to_array(a), s.to_array(b));
+            s.load_array(&std::array::from_fn(|i| a[i].powf(b[i])))
+        }),
+        BinaryOp::PRelu => with!(a, b => s.select_less(a, s.splat(0.0), s.mul(a, b), a)),
     }
 }
 

@@ -30,6 +30,13 @@ pub(crate) struct Target<'a> {
     launch: PhantomData<&'a mut f32>,
 }
 
+/// Bytes that the tile owns and writes.
+pub(crate) struct TargetBytes<'a> {
+    start: *mut u8,
+    len: usize,
+    launch: PhantomData<&'a mut u8>,
+}
+
 /// The rows of an operand, found page by page.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
@@ -95,6 +102,21 @@ impl<'a> Memory<'a> {
     #[inline(always)]
     pub(crate) fn target_row(&self, operand: &Operand, row: usize, len: usize) -> Target<'a> {
         Target { start: self.address(operand, row, len * size_of::<f32>(), 0), len, launch: PhantomData }
+    }
+
+    /// `len` bytes of row `row` of an operand with a page for each row, read only.
+    #[inline(always)]
+    pub(crate) fn bytes_of_row(&self, operand: &Operand, row: usize, len: usize) -> &'a [u8] {
+        let start: *const u8 = self.address(operand, row, len, 0).cast();
+        // SAFETY: within the footprint and not written during the launch, by the contract of `new`;
+        // any bits are a `u8`.
+        unsafe { std::slice::from_raw_parts(start, len) }
+    }
+
+    /// `len` bytes of row `row` of an operand with a page for each row, to be written.
+    #[inline(always)]
+    pub(crate) fn target_bytes_of_row(&self, operand: &Operand, row: usize, len: usize) -> TargetBytes<'a> {
+        TargetBytes { start: self.address(operand, row, len, 0).cast(), len, launch: PhantomData }
     }
 
     /// The rows of `row_len` elements of an operand that is read only.
@@ -183,6 +205,16 @@ impl<'a> Target<'a> {
     pub(crate) fn part(&mut self, first: usize, len: usize) -> Target<'_> {
         assert!(first <= self.len && len <= self.len - first, "{first}+{len} of {}", self.len);
         Target { start: self.start.wrapping_add(first), len, launch: PhantomData }
+    }
+}
+
+impl TargetBytes<'_> {
+    /// The bytes as a slice.
+    #[inline(always)]
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the tile alone touches them, by the contract of `Memory::new`, and reborrows end
+        // with the borrow of `self`.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Kernel, KernelId, Launch, entry};
 use crate::operand::{ALIGNMENT, MAX_BATCH, Space};
-use crate::params::{Access, BlockError, Enter, Leave, Region};
+use crate::params::{Access, BlockError, Enter, EnterWhole, Leave, LeaveWhole, Region};
 use thiserror::Error;
 
 /// How large the memory is that a plan may use.
@@ -213,14 +213,16 @@ fn bound(region: &Region, kernel: KernelId, spaces: &Spaces) -> Result<(), Launc
     let Region { name: operand, operand: at, .. } = *region;
     let space = Space::from_u32(at.space).ok_or(LaunchError::UnknownSpace { operand, space: at.space })?;
     let written = region.access == Access::Write;
+    let enters = kernel == Enter::ID || kernel == EnterWhole::ID;
+    let leaves = kernel == Leave::ID || kernel == LeaveWhole::ID;
     let allowed = match (space, written) {
-        (Space::Weights, false) => kernel != Enter::ID && kernel != Leave::ID,
+        (Space::Weights, false) => !enters && !leaves,
         (Space::Weights, true) => false,
-        (Space::Input, false) => kernel == Enter::ID,
-        (Space::Output, true) => kernel == Leave::ID,
+        (Space::Input, false) => enters,
+        (Space::Output, true) => leaves,
         (Space::Input, true) | (Space::Output, false) => false,
-        (Space::Workspace, false) => kernel != Enter::ID,
-        (Space::Workspace, true) => kernel != Leave::ID,
+        (Space::Workspace, false) => !enters,
+        (Space::Workspace, true) => !leaves,
     };
     if !allowed {
         return Err(LaunchError::WrongSpace { operand, space, written });

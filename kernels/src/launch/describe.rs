@@ -2,8 +2,9 @@
 
 use super::{Launch, entry};
 use crate::params::{
-    Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, Gemm, GlobalPool, LayerNorm, Leave,
-    MatMul, Pool, PoolKind, Reduce, ReduceKind, Region, Softmax, Unary, Window,
+    Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, FoldOp, Gather, Gemm,
+    GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region, Resample,
+    Softmax, TopK, Unary, Whole, Window, WordOp, Words,
 };
 
 /// One launch in words and numbers.
@@ -204,6 +205,61 @@ impl Describe for Reduce {
 impl Describe for Copy {
     fn what(&self) -> String {
         trimmed(&self.dims)
+    }
+}
+
+/// The name of a number's variant, in small letters.
+fn named(variant: Option<impl std::fmt::Debug>) -> String {
+    variant.map_or_else(|| "?".to_owned(), |variant| format!("{variant:?}").to_lowercase())
+}
+
+impl Describe for EnterWhole {
+    fn what(&self) -> String {
+        format!("{} of {} to i32", joined(&[self.n, self.len]), named(Whole::from_u32(self.element)))
+    }
+}
+
+impl Describe for LeaveWhole {
+    fn what(&self) -> String {
+        format!("{} of i32 to {}", joined(&[self.n, self.len]), named(Whole::from_u32(self.element)))
+    }
+}
+
+impl Describe for Pick {
+    fn what(&self) -> String {
+        format!("{} of {}", trimmed(&self.dims), self.x_len)
+    }
+}
+
+impl Describe for Gather {
+    fn what(&self) -> String {
+        format!("{} of {}", trimmed(&self.dims), joined(&[self.x_rows, self.x_row]))
+    }
+}
+
+impl Describe for Resample {
+    fn what(&self) -> String {
+        let [from, to] = [self.len, self.out].map(|len| joined(&[self.outer, len, self.inner]));
+        format!("{from} -> {to}, {} taps", self.taps)
+    }
+}
+
+impl Describe for Words {
+    fn what(&self) -> String {
+        format!("{} {}", named(WordOp::from_u32(self.op)), trimmed(&self.dims))
+    }
+}
+
+impl Describe for TopK {
+    fn what(&self) -> String {
+        format!("{} of {} in {}", self.k, self.len, joined(&[self.outer, self.len, self.inner]))
+    }
+}
+
+impl Describe for Fold {
+    fn what(&self) -> String {
+        let op = named(FoldOp::from_u32(self.op));
+        format!("{op} of {} in {}", self.len, joined(&[self.outer, self.len, self.inner]))
     }
 }
 

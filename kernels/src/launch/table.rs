@@ -73,6 +73,14 @@ macro_rules! for_each_kernel {
             11 binary Binary binary::run;
             12 reduce Reduce reduce::run;
             13 copy Copy copy::run;
+            14 enter_whole EnterWhole whole::enter;
+            15 leave_whole LeaveWhole whole::leave;
+            16 pick Pick pick::run;
+            17 gather Gather gather::run;
+            18 resample Resample resample::run;
+            19 words Words words::run;
+            20 top_k TopK top_k::run;
+            21 fold Fold fold::run;
         }
     };
 }

@@ -51,11 +51,29 @@ pub enum ActivationKind {
     Abs = 14,
     /// `a x + b`
     Affine = 15,
+    /// The natural logarithm.
+    Log = 16,
+    /// The integer from `x` upwards.
+    Ceil = 17,
+    /// The integer from `x` downwards.
+    Floor = 18,
+    /// -1, 0 or 1.
+    Sign = 19,
+    /// `x` where positive, else `a (exp(x) - 1)`.
+    Elu = 20,
+    /// `ln(1 + exp(x))`
+    Softplus = 21,
+    /// `x tanh(softplus(x))`
+    Mish = 22,
+    /// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`
+    GeluTanh = 23,
+    /// The nearest integer, the even one between two.
+    Round = 24,
 }
 
 impl ActivationKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [ActivationKind; 16] = {
+    pub const ALL: [ActivationKind; 25] = {
         use ActivationKind::*;
         [
             None,
@@ -74,6 +92,15 @@ impl ActivationKind {
             Reciprocal,
             Abs,
             Affine,
+            Log,
+            Ceil,
+            Floor,
+            Sign,
+            Elu,
+            Softplus,
+            Mish,
+            GeluTanh,
+            Round,
         ]
     };
 

@@ -24,13 +24,15 @@ pub enum BinaryOp {
     Max = 5,
     /// `a` to the power `b`
     Pow = 6,
+    /// `a` where it is not negative, else `a b`
+    PRelu = 7,
 }
 
 impl BinaryOp {
     /// All functions, in the order of their numbers.
-    pub const ALL: [BinaryOp; 7] = {
+    pub const ALL: [BinaryOp; 8] = {
         use BinaryOp::*;
-        [Add, Sub, Mul, Div, Min, Max, Pow]
+        [Add, Sub, Mul, Div, Min, Max, Pow, PRelu]
     };
 
     /// The function with that number.

@@ -13,6 +13,7 @@
 //!   So a concat along channels, or a slice of them, at a multiple of 16 channels is only addressing.
 //! - **row-major**: everything else. A blocked `[n][blocks][1][1][16]` is row-major `[n][c]`
 //!   with a row stride of `16 * blocks`.
+//! - **whole**: whole numbers and truth values of any width are row-major `i32`; truth is 0 or 1.
 //!
 //! Strides and distances are in elements (`f32`), never in bytes, unless named so.
 //! The batch is always the outermost dimension.
@@ -22,34 +23,48 @@ mod binary;
 mod conv;
 mod copy;
 mod depthwise;
+mod fold;
+mod gather;
 mod gemm;
 mod global_pool;
 mod layer_norm;
 mod matmul;
+mod pick;
 mod pool;
 mod reduce;
+mod resample;
 mod shape;
 mod softmax;
+mod top_k;
 mod transfer;
 mod unary;
+mod whole;
 mod window;
+mod words;
 
 pub use activation::{Activation, ActivationKind};
 pub use binary::{Binary, BinaryOp};
 pub use conv::Conv;
 pub use copy::{Copy, CopySide};
 pub use depthwise::Depthwise;
+pub use fold::{Fold, FoldOp};
+pub use gather::Gather;
 pub use gemm::Gemm;
 pub use global_pool::GlobalPool;
 pub use layer_norm::LayerNorm;
 pub use matmul::MatMul;
+pub use pick::Pick;
 pub use pool::{Pool, PoolKind};
 pub use reduce::{Reduce, ReduceKind};
+pub use resample::Resample;
 pub use shape::{Access, BlockError, MAX_ELEMENTS, Region};
 pub use softmax::Softmax;
+pub use top_k::TopK;
 pub use transfer::{Enter, Leave};
 pub use unary::Unary;
+pub use whole::{EnterWhole, LeaveWhole, Whole};
 pub use window::{MAX_TAPS, Window};
+pub use words::{WordOp, Words};
 
 pub(crate) use shape::{blocked_region, extent, rows_region, vector_region, weights_region};
 

@@ -196,6 +196,21 @@ pub(super) fn activation(activation: &Activation, x: f64) -> f64 {
         Reciprocal => 1.0 / x,
         Abs => x.abs(),
         Affine => a * x + b,
+        Log => x.ln(),
+        Ceil => x.ceil(),
+        Floor => x.floor(),
+        Sign => {
+            if x == 0.0 {
+                0.0
+            } else {
+                x.signum()
+            }
+        }
+        Elu => x.max(0.0) + a * x.min(0.0).exp_m1(),
+        Softplus => x.exp().ln_1p(),
+        Mish => x * x.exp().ln_1p().tanh(),
+        GeluTanh => x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()) / 2.0,
+        Round => x.round_ties_even(),
     }
 }
 

@@ -97,10 +97,10 @@ proptest! {
     }
 
     #[test]
-    fn unary_functions_are_right(kind in 0usize..16, rows in 1u32..=3, len in 1u32..=50, in_place in any::<bool>()) {
+    fn unary_functions_are_right(kind in 0usize..25, rows in 1u32..=3, len in 1u32..=50, in_place in any::<bool>()) {
         let kind = ActivationKind::ALL[kind];
         let act = Activation::new(kind, 0.25, 0.5);
-        let positive = matches!(kind, ActivationKind::Sqrt | ActivationKind::Reciprocal);
+        let positive = matches!(kind, ActivationKind::Sqrt | ActivationKind::Reciprocal | ActivationKind::Log);
         let x: Vec<f32> = noise(1, (rows * len) as usize)
             .iter()
             .map(|v| if positive { v.abs() * 4.0 + 0.01 } else { v * 4.0 })

@@ -38,6 +38,13 @@ fn two(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Min => a.min(b),
         BinaryOp::Max => a.max(b),
         BinaryOp::Pow => a.powf(b),
+        BinaryOp::PRelu => {
+            if a < 0.0 {
+                a * b
+            } else {
+                a
+            }
+        }
     }
 }
 

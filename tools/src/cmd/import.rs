@@ -23,6 +23,9 @@ pub struct ImportArgs {
     /// Cut the graph at this value; may be given several times
     #[arg(long = "outputs", value_name = "NAME")]
     outputs: Vec<String>,
+    /// Bind an input as a constant; may be given several times
+    #[arg(long = "const", value_name = "NAME=FILE.npy")]
+    constants: Vec<String>,
     /// Replace the weights by random ones from this seed
     #[arg(long, value_name = "SEED")]
     random_weights: Option<u64>,
@@ -41,6 +44,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
         package: args.output,
         shapes: args.shapes,
         outputs: args.outputs,
+        constants: args.constants,
         random_weights: args.random_weights,
         name: args.name,
         card: args.card,

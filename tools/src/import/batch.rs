@@ -1,53 +1,77 @@
 //! One graph for each batch size: shapes inferred, shape arithmetic folded, fixed batches rewritten.
 
 use super::constant::Constant;
+use super::element;
 use super::error::{ImportError, Why};
+use super::expand;
 use super::fold;
 use super::graph::{Graph, Node};
 use super::index;
 use super::op::Op;
 use super::shape;
 
-/// The graph for a batch of `n`, from a graph without shapes and the shapes of one item for each input.
+/// The graph for inputs of these whole shapes, from a graph without shapes. The batch `n` is dimension 0
+/// of each, or does not occur.
 ///
-/// Dimension 0 of each input becomes `n`. A constant `Reshape` that carries the batch 1 in front
-/// carries `n` instead. What is known then, shapes foremost, is computed and leaves the graph.
-pub fn instantiate(template: &Graph, items: &[Vec<usize>], n: usize) -> Result<Graph, ImportError> {
+/// A constant `Reshape` that carries the batch 1 in front carries `n` instead. What is known then,
+/// shapes foremost, is computed and leaves the graph.
+pub fn shaped(template: &Graph, shapes: &[Vec<usize>], n: usize) -> Result<Graph, ImportError> {
     let mut graph = template.clone();
-    for (id, item) in graph.inputs.clone().into_iter().zip(items) {
-        let dims = [&[n], item.as_slice()].concat();
+    for (id, dims) in graph.inputs.clone().into_iter().zip(shapes) {
         let value = &mut graph.values[id.0];
-        index::elements(&dims).map_err(|why| ImportError::Tensor { role: "input", name: value.name.clone(), why })?;
-        value.dims = dims;
+        index::elements(dims).map_err(|why| ImportError::Tensor { role: "input", name: value.name.clone(), why })?;
+        value.dims.clone_from(dims);
     }
+    let uses = graph.uses();
     let nodes = std::mem::take(&mut graph.nodes);
-    for node in nodes {
-        step(&mut graph, node, n)?;
+    for mut node in nodes {
+        if matches!(node.op, Op::Reshape { .. }) {
+            rewrite(&mut graph, &mut node, n);
+        }
+        // Outputs that nobody reads need not be made: means, masks, places of maxima.
+        while node.outputs.len() > 1 && node.outputs.last().is_some_and(|id| uses[id.0] == 0) && may_lack(&node.op) {
+            node.outputs.pop();
+        }
+        let (name, operator) = (node.name.clone(), node.operator.clone());
+        step(&mut graph, node, n).map_err(|why| ImportError::Node { node: name, operator, why })?;
     }
     graph.remove_dead();
     Ok(graph)
 }
 
-fn step(graph: &mut Graph, mut node: Node, n: usize) -> Result<(), ImportError> {
-    if matches!(node.op, Op::Reshape { .. }) {
-        rewrite(graph, &mut node, n);
-    }
-    let result = fold::evaluate(graph, &node);
-    if let Some(constant) = result.map_err(|why| ImportError::at(&node, why))? {
-        let value = &mut graph.values[node.output().0];
-        value.dims = constant.dims.clone();
-        value.constant = Some(constant);
+/// Whether outputs behind the first may be left out.
+fn may_lack(op: &Op) -> bool {
+    !matches!(op, Op::Split { .. } | Op::TopK { .. })
+}
+
+/// Adds one node: folded if it is known, spelled out if the target has no kernel for it.
+pub fn step(graph: &mut Graph, node: Node, n: usize) -> Result<(), Why> {
+    if let Some(constants) = fold::evaluate(graph, &node)? {
+        if node.outputs.len() > constants.len() {
+            return Err(Why::Form("only its first output is built"));
+        }
+        for (&id, constant) in node.outputs.iter().zip(constants) {
+            graph.set_constant(id, constant);
+        }
         return Ok(());
     }
-    let shapes = shape::infer(graph, &node).map_err(|why| ImportError::at(&node, why))?;
-    // Outputs beyond those with a shape are read in training only: means, masks.
-    node.outputs.truncate(shapes.len());
-    for (&id, dims) in node.outputs.iter().zip(shapes) {
+    if expand::expand(graph, &node, n)? {
+        let made = |id| graph.constant(id).is_some() || graph.nodes.iter().any(|node| node.outputs.contains(&id));
+        let all = node.outputs.len() == 1 || node.outputs.iter().all(|&id| made(id));
+        return if all { Ok(()) } else { Err(Why::Form("only its first output is built")) };
+    }
+    element::check(graph, &node)?;
+    let shapes = shape::infer(graph, &node)?;
+    if node.outputs.len() > shapes.len() {
+        return Err(Why::Form("only its first output is built"));
+    }
+    let elements = element::infer(graph, &node);
+    for (i, (&id, dims)) in node.outputs.iter().zip(shapes).enumerate() {
         if dims.contains(&0) {
-            let why = Why::Shape { found: dims, wanted: "no dimension of 0" };
-            return Err(ImportError::at(&node, why));
+            return Err(Why::Shape { found: dims, wanted: "no dimension of 0" });
         }
         graph.values[id.0].dims = dims;
+        graph.values[id.0].element = elements[i.min(elements.len() - 1)];
     }
     graph.nodes.push(node);
     Ok(())
@@ -66,26 +90,32 @@ fn rewrite(graph: &mut Graph, node: &mut Node, n: usize) {
     node.inputs[1] = Some(graph.add_constant(name, Constant::integers(vec![changed.len()], changed)));
 }
 
-/// Why a model can't be batched, and at which node or output.
+/// Why a model can't be batched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unbatchable {
-    /// The first value whose batch is not to be found.
-    pub value: String,
-    /// Its shape at batch 1.
-    pub dims: Vec<usize>,
+pub enum Unbatchable {
+    /// An input or output has no batch as dimension 0: an item is all of it.
+    NoBatch,
+    /// The batch is not to be found in a value.
+    Value {
+        /// The first such value.
+        value: String,
+        /// Its shape at batch 1.
+        dims: Vec<usize>,
+    },
 }
 
 /// Checks that batch 2 differs from batch 1 in exactly one dimension of every value, the first one
 /// in each output, and that nothing is computed across that dimension.
 pub fn check(one: &Graph, two: &Graph) -> Result<(), Unbatchable> {
-    let fault = |value: &super::graph::Value| Unbatchable { value: value.name.clone(), dims: value.dims.clone() };
+    let fault =
+        |value: &super::graph::Value| Unbatchable::Value { value: value.name.clone(), dims: value.dims.clone() };
     if one.nodes.len() != two.nodes.len() {
-        return Err(Unbatchable { value: "the number of operations".to_owned(), dims: vec![one.nodes.len()] });
+        return Err(Unbatchable::Value { value: "the number of operations".to_owned(), dims: vec![one.nodes.len()] });
     }
     for (a, b) in one.nodes.iter().zip(&two.nodes) {
         for (&x, &y) in a.outputs.iter().zip(&b.outputs) {
             let Some(axis) = doubled(one.dims(x), two.dims(y)) else { return Err(fault(one.value(x))) };
-            if crosses(&a.op, axis, one.dims(x).len()) {
+            if crosses(two, b, axis) || moved([one, two], [a, b], axis) {
                 return Err(fault(one.value(x)));
             }
         }
@@ -107,14 +137,38 @@ fn doubled(one: &[usize], two: &[usize]) -> Option<usize> {
     (two[axis] == 2 * one[axis] && differing.next().is_none()).then_some(axis)
 }
 
-/// Whether an operation that keeps the shape computes across `axis`.
-fn crosses(op: &Op, axis: usize, rank: usize) -> bool {
-    match op {
+/// Whether another shape puts the batch elsewhere among the elements: other dimensions lie before it.
+fn moved([one, two]: [&Graph; 2], [a, b]: [&Node; 2], axis: usize) -> bool {
+    let reshapes = matches!(
+        a.op,
+        Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } | Op::Into { .. }
+    );
+    let (Some(x), Some(y)) = (a.input(0).filter(|_| reshapes), b.input(0)) else { return false };
+    let before = |dims: &[usize]| dims.iter().product::<usize>();
+    match doubled(one.dims(x), two.dims(y)) {
+        Some(from) => before(&one.dims(x)[..from]) != before(&one.dims(a.output())[..axis]),
+        None => false,
+    }
+}
+
+/// Whether an operation computes across dimension `axis` of its result, which is the batch.
+fn crosses(graph: &Graph, node: &Node, axis: usize) -> bool {
+    let rank = graph.dims(node.output()).len();
+    let is = |along: i64| index::axis(along, rank).is_ok_and(|along| along == axis);
+    let variable = node.input(0).is_some_and(|id| graph.constant(id).is_none());
+    match &node.op {
         Op::Softmax { axis: along, flatten } => {
-            let along = index::axis(*along, rank).unwrap_or(0);
-            if *flatten { axis >= along } else { axis == along }
+            let first = index::axis(*along, rank).unwrap_or(0);
+            if *flatten { axis >= first } else { axis == first }
         }
         Op::LayerNorm { .. } => axis + 1 == rank,
+        Op::TopK { axis: along, .. } => is(*along),
+        Op::GatherElements { axis: along } => is(*along),
+        Op::Gather { axis: along } => variable && is(*along),
+        Op::GatherNd { batch_dims } => variable && usize::try_from(*batch_dims).is_ok_and(|n| n <= axis),
+        Op::Fold { axes, .. } => axes.contains(&axis),
+        Op::Resample { axis: along, .. } => *along == axis,
+        Op::Pick(map) => map.axes[axis].iter().enumerate().any(|(i, place)| *place != Some(i)),
         _ => false,
     }
 }

@@ -101,11 +101,22 @@ pub enum ImportError {
         name: String,
     },
     /// A shape on the command line that can't be read.
-    #[error("`{text}` is no shape: wanted NAME=1x3x224x224, dimensions from 1 up, the batch first and 1")]
+    #[error(
+        "`{text}` is no shape: wanted NAME=1x3x224x224, dimensions from 1 up, the batch first and 1 where the model leaves it open"
+    )]
     ShapeSyntax {
         /// What was given.
         text: String,
     },
+    /// A constant on the command line that can't be read.
+    #[error("`{text}` is no constant: wanted NAME=FILE.npy")]
+    ConstSyntax {
+        /// What was given.
+        text: String,
+    },
+    /// The file of a constant can't be read.
+    #[error(transparent)]
+    Npy(#[from] crate::npy::NpyError),
     /// Inputs with different numbers of shape variants.
     #[error("input `{name}` has {found} shapes where another has {wanted}: give each input as many, or one")]
     ShapeCount {
@@ -151,6 +162,12 @@ pub enum Why {
     /// No such operator here.
     #[error("this operator is not supported")]
     Operator,
+    /// An operator of somebody else's.
+    #[error("the domain `{domain}` is not supported, only ONNX's own")]
+    Domain {
+        /// The domain.
+        domain: String,
+    },
     /// An attribute has a value that is not supported.
     #[error("attribute `{name}` is {value}: {why}")]
     Attribute {

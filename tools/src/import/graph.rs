@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::constant::Constant;
+use super::element::Element;
 use super::op::Op;
 
 /// One value of a graph, by its index there.
@@ -16,6 +17,8 @@ pub struct Value {
     pub name: String,
     /// Its shape; empty until shapes were inferred.
     pub dims: Vec<usize>,
+    /// Its element type.
+    pub element: Element,
     /// Its elements, where they are known at import.
     pub constant: Option<Constant>,
 }
@@ -51,7 +54,8 @@ pub struct Graph {
 impl Graph {
     /// Adds a value.
     pub fn add(&mut self, name: impl Into<String>, dims: Vec<usize>, constant: Option<Constant>) -> ValueId {
-        self.values.push(Value { name: name.into(), dims, constant });
+        let element = constant.as_ref().map(|constant| constant.element).unwrap_or_default();
+        self.values.push(Value { name: name.into(), dims, element, constant });
         ValueId(self.values.len() - 1)
     }
 
@@ -68,6 +72,19 @@ impl Graph {
     /// The value's shape.
     pub fn dims(&self, id: ValueId) -> &[usize] {
         &self.values[id.0].dims
+    }
+
+    /// The value's element type.
+    pub fn element(&self, id: ValueId) -> Element {
+        self.values[id.0].element
+    }
+
+    /// Makes a value a constant.
+    pub fn set_constant(&mut self, id: ValueId, constant: Constant) {
+        let value = &mut self.values[id.0];
+        value.dims = constant.dims.clone();
+        value.element = constant.element;
+        value.constant = Some(constant);
     }
 
     /// The value's elements, where they are known.

@@ -8,15 +8,16 @@ use prost::Message;
 use runtime::base::limits::MAX_TENSOR_NAME_BYTES;
 
 use super::constant::Constant;
+use super::element::Element;
 use super::error::{ImportError, Why};
 use super::fold;
 use super::graph::{Graph, Node, ValueId};
-use super::onnx::{GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_proto::DataType};
+use super::onnx::{GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto};
 use super::onnx::{tensor_shape_proto::dimension, type_proto};
 use super::op::Op;
 
 /// Operator sets that are understood.
-const OPERATOR_SETS: std::ops::RangeInclusive<i64> = 7..=22;
+const OPERATOR_SETS: std::ops::RangeInclusive<i64> = 7..=25;
 
 /// A model as it stands in its file.
 #[derive(Clone, Debug)]
@@ -25,10 +26,13 @@ pub struct Model {
     pub graph: Graph,
     /// For each input, its dimensions as far as the file fixes them; none if it says nothing.
     pub declared: Vec<Option<Vec<Option<usize>>>>,
+    /// For each output, its type as the file says; none if it was cut within the graph.
+    pub types: Vec<Option<Element>>,
 }
 
-/// Reads the model at `path`. `outputs`, if any, cut the graph at these values.
-pub fn load(path: &Path, outputs: &[String]) -> Result<Model, ImportError> {
+/// Reads the model at `path`. `outputs`, if any, cut the graph at these values; `bound` are inputs that
+/// become constants.
+pub fn load(path: &Path, outputs: &[String], bound: &HashMap<String, Constant>) -> Result<Model, ImportError> {
     let bytes = fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
     let model = ModelProto::decode(bytes.as_slice())
         .map_err(|source| ImportError::NotOnnx { path: path.to_owned(), source })?;
@@ -40,13 +44,20 @@ pub fn load(path: &Path, outputs: &[String]) -> Result<Model, ImportError> {
         return Err(ImportError::OperatorSet { found: opset, least, most });
     }
     let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(|| empty("nodes"))?;
-    from_proto(graph, opset, outputs)
+    from_proto(graph, opset, outputs, bound)
 }
 
 /// The model of an ONNX graph.
-pub fn from_proto(proto: &GraphProto, opset: i64, outputs: &[String]) -> Result<Model, ImportError> {
+pub fn from_proto(
+    proto: &GraphProto,
+    opset: i64,
+    outputs: &[String],
+    bound: &HashMap<String, Constant>,
+) -> Result<Model, ImportError> {
     let mut loader = Loader::default();
-    for tensor in &proto.initializer {
+    bind(&mut loader, proto, bound)?;
+    let stored = proto.initializer.iter().filter(|tensor| !bound.contains_key(tensor.name()));
+    for tensor in stored {
         let name = tensor.name().to_owned();
         let constant = Constant::from_proto(tensor).map_err(|why| ImportError::Constant { name: name.clone(), why })?;
         let id = loader.graph.add_constant(name.clone(), constant);
@@ -57,19 +68,19 @@ pub fn from_proto(proto: &GraphProto, opset: i64, outputs: &[String]) -> Result<
         if loader.names.contains_key(input.name()) {
             continue;
         }
-        check_float("input", input)?;
+        let element = element_of("input", input)?;
         check_name("input", input.name())?;
         let id = loader.define(input.name());
+        loader.graph.values[id.0].element = element;
         loader.graph.inputs.push(id);
         declared.push(dimensions(input));
     }
     for node in &proto.node {
         loader.node(node, opset)?;
     }
+    let mut types = vec![None; outputs.len()];
     if outputs.is_empty() {
-        for output in &proto.output {
-            check_float("output", output)?;
-        }
+        types = proto.output.iter().map(|output| element_of("output", output).map(Some)).collect::<Result<_, _>>()?;
     }
     let declared_outputs: Vec<String> = proto.output.iter().map(|output| output.name().to_owned()).collect();
     for name in if outputs.is_empty() { &declared_outputs } else { outputs } {
@@ -82,7 +93,7 @@ pub fn from_proto(proto: &GraphProto, opset: i64, outputs: &[String]) -> Result<
         loader.graph.outputs.push(id);
     }
     loader.graph.remove_dead();
-    Ok(Model { graph: loader.graph, declared })
+    Ok(Model { graph: loader.graph, declared, types })
 }
 
 #[derive(Default)]
@@ -94,13 +105,15 @@ struct Loader {
 impl Loader {
     fn define(&mut self, name: &str) -> ValueId {
         let id = self.graph.add(name, Vec::new(), None);
-        self.names.insert(name.to_owned(), id);
+        if !name.is_empty() {
+            self.names.insert(name.to_owned(), id);
+        }
         id
     }
 
     fn node(&mut self, proto: &NodeProto, opset: i64) -> Result<(), ImportError> {
         let operator = proto.op_type().to_owned();
-        let first_output = proto.output.first().map(String::as_str).unwrap_or_default();
+        let first_output = proto.output.iter().find(|name| !name.is_empty()).map(String::as_str).unwrap_or_default();
         let name = if proto.name().is_empty() { first_output } else { proto.name() }.to_owned();
         let op = Op::from_proto(proto, opset).map_err(|why| ImportError::Node {
             node: name.clone(),
@@ -115,22 +128,41 @@ impl Loader {
             };
             inputs.push(id);
         }
-        if first_output.is_empty() {
+        if proto.output.iter().all(String::is_empty) {
             return Err(ImportError::Node { node: name, operator, why: Why::Form("it has no output") });
         }
-        let outputs = proto.output.iter().filter(|name| !name.is_empty()).map(|name| self.define(name)).collect();
-        let node = Node { name, operator, op, inputs, outputs };
-        self.keep(node)
+        let outputs: Vec<ValueId> = proto.output.iter().map(|name| self.define(name)).collect();
+        if operator == "Dropout" {
+            return self.dropout(Node { name, operator, op, inputs, outputs });
+        }
+        self.keep(Node { name, operator, op, inputs, outputs })
+    }
+
+    /// In inference nothing is dropped, and the mask, if it is read, is true everywhere.
+    fn dropout(&mut self, mut node: Node) -> Result<(), ImportError> {
+        let known = |index| node.input(index).map(|id| self.graph.constant(id));
+        let off = |mode: Option<&Constant>| mode.and_then(Constant::as_integers) == Some(&[0]);
+        let never = |ratio: Option<&Constant>| ratio.and_then(Constant::scalar) == Some(0.0);
+        if known(2).is_some_and(|mode| !off(mode)) && !known(1).is_some_and(never) {
+            return Err(ImportError::at(&node, Why::Form("training_mode is not false: only inference is built")));
+        }
+        node.inputs.truncate(1);
+        let mask = (node.outputs.len() > 1).then(|| node.outputs.remove(1));
+        self.keep(node.clone())?;
+        let Some(mask) = mask else { return Ok(()) };
+        let shape = self.graph.add(format!("{} shape", node.name), Vec::new(), None);
+        let ones = Constant::integers(vec![1], vec![1]).as_element(Element::Bool);
+        self.keep(Node { op: Op::Shape { start: 0, end: None }, outputs: vec![shape], ..node.clone() })?;
+        let op = Op::ConstantOfShape { value: ones };
+        self.keep(Node { op, inputs: vec![Some(shape)], outputs: vec![mask], ..node })
     }
 
     /// Adds the node, or the constant that it makes if it is one that the file states outright.
     fn keep(&mut self, node: Node) -> Result<(), ImportError> {
         if matches!(node.op, Op::Constant(_) | Op::ConstantOfShape { .. }) {
             let folded = fold::evaluate(&self.graph, &node).map_err(|why| ImportError::at(&node, why))?;
-            if let Some(constant) = folded {
-                let value = &mut self.graph.values[node.output().0];
-                value.dims = constant.dims.clone();
-                value.constant = Some(constant);
+            if let Some(constant) = folded.and_then(|mut all| all.pop()) {
+                self.graph.set_constant(node.output(), constant);
                 return Ok(());
             }
         }
@@ -154,13 +186,37 @@ fn check_name(role: &'static str, name: &str) -> Result<(), ImportError> {
     Ok(())
 }
 
-fn check_float(role: &'static str, info: &ValueInfoProto) -> Result<(), ImportError> {
-    let found = tensor_type(info).map_or(0, |tensor| tensor.elem_type());
-    if found == DataType::Float as i32 {
-        return Ok(());
+fn element_of(role: &'static str, info: &ValueInfoProto) -> Result<Element, ImportError> {
+    let refused = |why| ImportError::Tensor { role, name: info.name().to_owned(), why };
+    let tensor = tensor_type(info).ok_or_else(|| refused(Why::Form("it is no tensor")))?;
+    Element::from_onnx(tensor.elem_type()).map_err(refused)
+}
+
+/// Inputs that are given as constants.
+fn bind(loader: &mut Loader, proto: &GraphProto, bound: &HashMap<String, Constant>) -> Result<(), ImportError> {
+    for (name, constant) in bound {
+        let known = || proto.input.iter().map(|input| input.name()).collect::<Vec<_>>().join(", ");
+        let input = proto.input.iter().find(|input| input.name() == name);
+        let unknown = || ImportError::UnknownName { role: "input", name: name.clone(), known: known() };
+        let input = input.ok_or_else(unknown)?;
+        let refused = |why| ImportError::Tensor { role: "input", name: name.clone(), why };
+        let wanted = element_of("input", input)?;
+        if wanted != constant.element {
+            let wanted = "the type that the model states for it";
+            return Err(refused(Why::Type { found: constant.element.number(), wanted }));
+        }
+        if let Some(dims) = dimensions(input) {
+            let fits = |(&dim, fixed): (&usize, &Option<usize>)| fixed.is_none_or(|fixed| fixed == dim);
+            if dims.len() != constant.dims.len() || !constant.dims.iter().zip(&dims).all(fits) {
+                let right = dims.iter().map(|dim| dim.unwrap_or(0)).collect();
+                let wanted = "the dimensions that the model fixes (0: open)";
+                return Err(refused(Why::Mismatch { left: constant.dims.clone(), right, wanted }));
+            }
+        }
+        let id = loader.graph.add_constant(name.clone(), constant.clone());
+        loader.names.insert(name.clone(), id);
     }
-    let why = Why::Type { found, wanted: "the target computes in float (1) only" };
-    Err(ImportError::Tensor { role, name: info.name().to_owned(), why })
+    Ok(())
 }
 
 fn dimensions(info: &ValueInfoProto) -> Option<Vec<Option<usize>>> {

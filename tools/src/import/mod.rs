@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! load      ONNX file -> graph without shapes            (onnx, constant, op, graph, random)
-//! batch     graph -> graph for one shape variant and batch size   (shape, fold, index)
+//! batch     graph -> graph for one shape variant and batch size   (shape, element, fold, expand, index)
 //! fuse      fewer operations
 //! lower/    graph -> launches over one weight image      (page, workspace)
 //! ```
@@ -10,7 +10,9 @@
 
 pub mod batch;
 pub mod constant;
+pub mod element;
 pub mod error;
+pub mod expand;
 pub mod fold;
 pub mod fuse;
 pub mod graph;
@@ -26,20 +28,24 @@ pub mod shape;
 pub mod variant;
 pub mod workspace;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use runtime::base::limits::{CPU_PAGE_BYTES, MAX_RANK};
 use runtime::base::{BatchSize, ShapeId};
-use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec, TensorType};
+use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec};
 
 use self::batch::Unbatchable;
+use self::constant::Constant;
 use self::error::{ImportError, Why};
 use self::graph::{Graph, ValueId};
 use self::lower::cpu_f32;
 use self::page::WeightImage;
 use self::report::{PlanReport, Report};
+use self::variant::Variants;
+use crate::npy::Array;
 
 /// What to import, and how.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +58,8 @@ pub struct Options {
     pub shapes: Vec<String>,
     /// Values at which the graph is cut; none: the model's outputs.
     pub outputs: Vec<String>,
+    /// Inputs that become constants, `NAME=FILE.npy`.
+    pub constants: Vec<String>,
     /// Replaces weights by random ones from this seed.
     pub random_weights: Option<u64>,
     /// The model's name; none: the file's.
@@ -68,13 +76,15 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let begin = Instant::now();
     progress(0.0, "reading");
     let card = read_card(options.card.as_deref())?;
-    let mut model = load::load(&options.model, &options.outputs)?;
+    let bound = constants(&options.constants)?;
+    let mut model = load::load(&options.model, &options.outputs, &bound)?;
     if let Some(seed) = options.random_weights {
         random::randomise(&mut model.graph, seed);
     }
     let variants = variant::resolve(&model, &options.shapes)?;
     let mut image = WeightImage::new(CPU_PAGE_BYTES);
     let compiled = compile(&model.graph, &variants, &mut image, progress)?;
+    check_types(&model, &compiled.outputs)?;
     progress(0.9, "writing");
     let file = options.model.file_stem().unwrap_or_default().to_string_lossy();
     let contents = Contents {
@@ -131,33 +141,55 @@ pub struct Compiled {
     pub unbatchable: Option<Unbatchable>,
 }
 
-/// Compiles a graph without shapes for each of `variants` (by variant, by input: the shape of one item).
+/// The constants of each NAME=FILE.
+fn constants(texts: &[String]) -> Result<HashMap<String, Constant>, ImportError> {
+    let one = |text: &String| {
+        let (name, file) = text.rsplit_once('=').ok_or_else(|| ImportError::ConstSyntax { text: text.clone() })?;
+        let array = Array::read(Path::new(file))?;
+        let refused = |why| ImportError::Constant { name: name.to_owned(), why };
+        Ok((name.to_owned(), Constant::from_array(&array).map_err(refused)?))
+    };
+    texts.iter().map(one).collect()
+}
+
+/// Refuses outputs whose type is not the one that the file states.
+fn check_types(model: &load::Model, outputs: &[TensorSpec]) -> Result<(), ImportError> {
+    for (spec, stated) in outputs.iter().zip(&model.types) {
+        if let Some(stated) = stated
+            && stated.tensor_type() != spec.kind
+        {
+            let wanted = "another type follows from its operations";
+            let why = Why::Type { found: stated.number(), wanted };
+            return Err(ImportError::Tensor { role: "output", name: spec.name.clone(), why });
+        }
+    }
+    Ok(())
+}
+
+/// Compiles a graph without shapes for each of `variants`.
 pub fn compile(
     template: &Graph,
-    variants: &[Vec<Vec<usize>>],
+    variants: &Variants,
     image: &mut WeightImage,
     progress: &mut dyn FnMut(f64, &str),
 ) -> Result<Compiled, ImportError> {
     let singles: Vec<Graph> =
-        variants.iter().map(|items| batch::instantiate(template, items, 1)).collect::<Result<_, _>>()?;
-    let inputs = specs(&singles, "input", |graph| &graph.inputs)?;
-    let outputs = specs(&singles, "output", |graph| &graph.outputs)?;
-    let unbatchable =
-        singles.iter().zip(variants).find_map(|(one, items)| match batch::instantiate(template, items, 2) {
-            Ok(two) => batch::check(one, &two).err(),
-            Err(error) => Some(Unbatchable { value: error.to_string(), dims: Vec::new() }),
-        });
+        variants.shapes.iter().map(|shapes| batch::shaped(template, shapes, 1)).collect::<Result<_, _>>()?;
+    let unbatchable = unbatchable(template, variants, &singles);
+    let whole = unbatchable.as_ref().is_some_and(|why| *why == Unbatchable::NoBatch);
+    let inputs = specs(&singles, "input", whole, |graph| &graph.inputs)?;
+    let outputs = specs(&singles, "output", whole, |graph| &graph.outputs)?;
     let batches = if unbatchable.is_some() { &BatchSize::ALL[..1] } else { &BatchSize::ALL };
-    let total = variants.len() * batches.len();
+    let total = variants.shapes.len() * batches.len();
     let mut plans = Vec::with_capacity(total);
-    for (shape, items) in (0u8..).map(ShapeId).zip(variants) {
+    for (shape, shapes) in (0u8..).map(ShapeId).zip(&variants.shapes) {
         let too_large = ImportError::Limit { what: "bytes of an item", found: usize::MAX, limit: u32::MAX as usize };
         let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
         for &batch in batches {
             progress(0.1 + 0.8 * share(plans.len(), total), "compiling");
-            let mut graph = batch::instantiate(template, items, batch.items())?;
-            fuse::fuse(&mut graph)?;
-            let lowered = cpu_f32::lower(&graph, &slot, image)?;
+            let mut graph = batch::shaped(template, &of_batch(shapes, batch.items()), batch.items())?;
+            fuse::fuse(&mut graph);
+            let lowered = cpu_f32::lower(&graph, &slot, whole, image)?;
             let cpu_f32::Lowered { launches, workspace_bytes } = lowered;
             plans.push(Plan { shape, batch, workspace_bytes, launches });
         }
@@ -165,15 +197,38 @@ pub fn compile(
     Ok(Compiled { inputs, outputs, plans, unbatchable })
 }
 
+/// Shapes whose dimension 0 is `n` where they have a batch; of batch 1 they are as given.
+fn of_batch(shapes: &[Vec<usize>], n: usize) -> Vec<Vec<usize>> {
+    let batch = |dims: &Vec<usize>| if n == 1 { dims.clone() } else { [&[n], &dims[1..]].concat() };
+    shapes.iter().map(batch).collect()
+}
+
+/// Why there can be no batches.
+fn unbatchable(template: &Graph, variants: &Variants, singles: &[Graph]) -> Option<Unbatchable> {
+    let begins_with_batch = |graph: &Graph, id: ValueId| graph.dims(id).first() == Some(&1);
+    let batched = |graph: &Graph| graph.outputs.iter().all(|&id| begins_with_batch(graph, id));
+    if !variants.batched || !singles.iter().all(batched) {
+        return Some(Unbatchable::NoBatch);
+    }
+    singles.iter().zip(&variants.shapes).find_map(|(one, shapes)| {
+        match batch::shaped(template, &of_batch(shapes, 2), 2) {
+            Ok(two) => batch::check(one, &two).err(),
+            Err(error) => Some(Unbatchable::Value { value: error.to_string(), dims: Vec::new() }),
+        }
+    })
+}
+
 #[expect(clippy::cast_precision_loss, reason = "shown to people")]
 fn share(done: usize, total: usize) -> f64 {
     done as f64 / total as f64
 }
 
-/// The tensors of a role, with the shape of one item in each variant.
+/// The tensors of a role, with the shape of one item in each variant: all dimensions if it is `whole`,
+/// else those behind the batch.
 fn specs(
     variants: &[Graph],
     role: &'static str,
+    whole: bool,
     of: impl Fn(&Graph) -> &Vec<ValueId>,
 ) -> Result<Vec<TensorSpec>, ImportError> {
     let mut specs: Vec<TensorSpec> = Vec::new();
@@ -181,20 +236,20 @@ fn specs(
         for (index, &id) in of(graph).iter().enumerate() {
             let value = graph.value(id);
             let wrong = |why| ImportError::Tensor { role, name: value.name.clone(), why };
-            let item = match value.dims.as_slice() {
-                [1, item @ ..] if value.constant.is_none() => item,
-                _ => {
-                    let wanted = "the batch as dimension 0, and a value that depends on the input";
-                    return Err(wrong(Why::Shape { found: value.dims.clone(), wanted }));
-                }
-            };
+            let item = if whole { value.dims.as_slice() } else { &value.dims[1..] };
+            if item.contains(&0) {
+                return Err(wrong(Why::Shape { found: item.to_vec(), wanted: "no dimension of 0" }));
+            }
             let dims: Option<Vec<u32>> = item.iter().map(|&dim| u32::try_from(dim).ok()).collect();
             let shape = dims.and_then(|dims| Shape::try_from(dims.as_slice()).ok());
             let too_many = Why::TooLarge { what: "dimensions", found: item.len(), limit: MAX_RANK };
             let shape = shape.ok_or(too_many).map_err(wrong)?;
             match specs.get_mut(index) {
                 Some(spec) => spec.shapes.push(shape),
-                None => specs.push(TensorSpec { name: value.name.clone(), kind: TensorType::F32, shapes: vec![shape] }),
+                None => {
+                    let kind = value.element.tensor_type();
+                    specs.push(TensorSpec { name: value.name.clone(), kind, shapes: vec![shape] });
+                }
             }
         }
     }
@@ -203,5 +258,7 @@ fn specs(
 
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;

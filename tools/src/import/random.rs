@@ -15,7 +15,7 @@ pub fn randomise(graph: &mut Graph, seed: u64) {
                     fill(graph, node.input(input), |_, elements| vec![value; elements]);
                 }
             }
-            Op::Conv(..) | Op::Gemm(..) => {
+            Op::Conv(..) | Op::RawConv(_) | Op::Gemm(..) => {
                 let Some(dims) = graph.constant_input(&node, 1).map(|weights| weights.dims.clone()) else { continue };
                 let fan_in = match &node.op {
                     Op::Gemm(gemm, _) => dims[usize::from(gemm.trans_b)],

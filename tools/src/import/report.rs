@@ -73,9 +73,17 @@ impl fmt::Display for Report {
             let workspace = f64::from(plan.workspace_bytes) / MIB;
             writeln!(f, "  {:>5}  {:>5}  {:>8}  {workspace:>13.2}", plan.shape, plan.batch, plan.launches)?;
         }
-        if let Some(Unbatchable { value, dims }) = &self.unbatchable {
-            writeln!(f, "  batch 1 only: the batch is not to be followed through `{value}` {dims:?}")?;
+        match &self.unbatchable {
+            None => Ok(()),
+            Some(Unbatchable::NoBatch) => {
+                writeln!(
+                    f,
+                    "  batch 1 only: an input or output has no batch as its first dimension; an item is all of it"
+                )
+            }
+            Some(Unbatchable::Value { value, dims }) => {
+                writeln!(f, "  batch 1 only: the batch is not to be followed through `{value}` {dims:?}")
+            }
         }
-        Ok(())
     }
 }

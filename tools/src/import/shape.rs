@@ -20,17 +20,13 @@ fn follow(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
         Op::Conv(conv, _) => one(convolved(dims(0)?, dims(1)?, conv)?),
         Op::Pool(pool) => one(pooled(dims(0)?, pool)?),
         Op::GlobalPool(_) => one(image(dims(0)?).map(|[n, c, _, _]| vec![n, c, 1, 1])?),
-        Op::BatchNorm { .. } | Op::Unary(_) | Op::Clip | Op::Softmax { .. } | Op::LayerNorm { .. } | Op::Identity => {
+        Op::BatchNorm { .. } | Op::Unary(_) | Op::Softmax { .. } | Op::LayerNorm { .. } | Op::Identity => {
             one(dims(0)?.to_vec())
         }
         Op::Cast { .. } => one(dims(0)?.to_vec()),
         Op::Gemm(gemm, _) => one(product(dims(0)?, dims(1)?, gemm)?),
         Op::MatMul { .. } => one(matmul(dims(0)?, dims(1)?)?),
         Op::Binary(..) => one(index::broadcast(dims(0)?, dims(1)?)?),
-        Op::Sum => {
-            let rest = node.inputs.iter().skip(1).flatten();
-            one(rest.map(|&id| graph.dims(id)).try_fold(dims(0)?.to_vec(), |all, next| index::broadcast(&all, next))?)
-        }
         Op::Reduce { keep, .. } => one(reduced(dims(0)?, &reduced_axes(graph, node)?, *keep)),
         Op::Flatten { axis } => one(flattened(dims(0)?, *axis)?),
         Op::Squeeze { .. } => one(squeezed(graph, node, dims(0)?)?),
@@ -57,7 +53,87 @@ fn follow(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
         Op::Shape { .. } => one(vec![dims(0)?.len()]),
         Op::ConstantOfShape { .. } => Err(Why::NotConstant { index: 0 }),
         Op::Constant(constant) => one(constant.dims.clone()),
+        Op::Range => Err(Why::Form("its bounds must be constants")),
+        _ => chosen(graph, node),
     }
+}
+
+/// Of what is spelled out, picked, or runs along an axis.
+fn chosen(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
+    let dims = |index: usize| Ok(graph.dims(node.input(index).ok_or(Why::MissingInput { index })?));
+    let one = |dims: Vec<usize>| Ok(vec![dims]);
+    match &node.op {
+        Op::Words(_) => {
+            let all = node.inputs.iter().flatten().map(|&id| graph.dims(id));
+            one(all.skip(1).try_fold(dims(0)?.to_vec(), |all, next| index::broadcast(&all, next))?)
+        }
+        Op::Into { dims: target } => {
+            let found = dims(0)?;
+            if index::elements(found)? != index::elements(target)? {
+                let (left, right) = (found.to_vec(), target.clone());
+                return Err(Why::Mismatch { left, right, wanted: "as many elements after as before" });
+            }
+            one(target.clone())
+        }
+        Op::Expand => {
+            let target = integers(graph, node, 1)?.ok_or(Why::MissingInput { index: 1 })?;
+            let target: Vec<usize> = target.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
+            one(index::broadcast(dims(0)?, &target)?)
+        }
+        Op::Pick(map) => one(map.axes.iter().map(|axis| axis.len()).collect()),
+        Op::Resample { axis, taps } => {
+            let mut dims = dims(0)?.to_vec();
+            dims[*axis] = taps.places();
+            one(dims)
+        }
+        Op::Fold { axes, running, .. } => {
+            one(dims(0)?.iter().enumerate().map(|(i, &d)| if !running && axes.contains(&i) { 1 } else { d }).collect())
+        }
+        Op::TopK { axis, k, .. } => top_k(graph, node, dims(0)?, *axis, *k),
+        Op::GatherElements { axis } => one(gathered_elements(dims(0)?, dims(1)?, *axis)?),
+        Op::GatherNd { batch_dims } => one(gathered_nd(dims(0)?, dims(1)?, *batch_dims)?),
+        _ => Err(Why::Form("it was not spelled out")),
+    }
+}
+
+fn top_k(graph: &Graph, node: &Node, x: &[usize], axis: i64, k: Option<i64>) -> Result<Vec<Vec<usize>>, Why> {
+    let axis = index::axis(axis, x.len())?;
+    let k = match k {
+        Some(k) => k,
+        None => match integers(graph, node, 1)? {
+            Some(&[k]) => k,
+            _ => return Err(Why::Form("`k` is not one number")),
+        },
+    };
+    let mut dims = x.to_vec();
+    let fits = usize::try_from(k).ok().filter(|&k| k >= 1 && k <= x[axis]);
+    dims[axis] =
+        fits.ok_or(Why::Attribute { name: "k", value: k.to_string(), why: "at least 1, at most the dimension" })?;
+    Ok(vec![dims.clone(), dims])
+}
+
+fn gathered_elements(data: &[usize], indices: &[usize], axis: i64) -> Result<Vec<usize>, Why> {
+    let axis = index::axis(axis, data.len())?;
+    let fits = data.len() == indices.len() && (0..data.len()).all(|i| i == axis || indices[i] <= data[i]);
+    if !fits {
+        let (left, right) = (data.to_vec(), indices.to_vec());
+        return Err(Why::Mismatch { left, right, wanted: "indices no larger than the data but along the axis" });
+    }
+    Ok(indices.to_vec())
+}
+
+fn gathered_nd(data: &[usize], indices: &[usize], batch_dims: i64) -> Result<Vec<usize>, Why> {
+    let wrong = || {
+        let wanted = "indices whose last dimension names dimensions of the data behind common first ones";
+        Why::Mismatch { left: data.to_vec(), right: indices.to_vec(), wanted }
+    };
+    let batch = usize::try_from(batch_dims).map_err(|_| wrong())?;
+    let (&picks, outer) = indices.split_last().ok_or_else(wrong)?;
+    let fits = batch <= outer.len() && picks >= 1 && batch.saturating_add(picks) <= data.len();
+    if !fits || data[..batch] != outer[..batch] {
+        return Err(wrong());
+    }
+    Ok([outer, &data[batch + picks..]].concat())
 }
 
 /// The integers behind an input; none if the input is absent.
@@ -88,7 +164,8 @@ pub fn padding(slide: &Slide, input: [usize; 2], kernel: [usize; 2]) -> [usize; 
     [first(down), first(across), down - first(down), across - first(across)]
 }
 
-fn windows(slide: &Slide, input: [usize; 2], kernel: [usize; 2], ceil: bool) -> Result<[usize; 2], Why> {
+/// Places of a sliding window over an image.
+pub fn windows(slide: &Slide, input: [usize; 2], kernel: [usize; 2], ceil: bool) -> Result<[usize; 2], Why> {
     let bad = Why::Form("the window is empty, has stride 0, or is larger than the padded image");
     if kernel.contains(&0) || slide.strides.contains(&0) || slide.dilations.contains(&0) {
         return Err(bad);

@@ -9,6 +9,7 @@ use super::error::{ImportError, Why};
 use super::graph::{Graph, Node, ValueId};
 use super::op::{Conv, Gemm, Op, Padding, Pool, Slide};
 use super::page::WeightImage;
+use super::variant::Variants;
 use super::{batch, compile, fuse, index, shape};
 
 /// A graph with one input, under construction.
@@ -67,9 +68,19 @@ impl Builder {
     }
 }
 
+/// One variant of one input: an item of these dimensions.
+fn variant(item: &[usize]) -> Variants {
+    Variants { shapes: vec![vec![[&[1], item].concat()]], batched: true }
+}
+
+/// The graph for a batch of `n` items of these dimensions.
+fn instantiate(template: &Graph, item: &[usize], n: usize) -> Graph {
+    batch::shaped(template, &[[&[n], item].concat()], n).unwrap()
+}
+
 fn fused(template: &Graph, item: &[usize]) -> Graph {
-    let mut graph = batch::instantiate(template, &[item.to_vec()], 1).unwrap();
-    fuse::fuse(&mut graph).unwrap();
+    let mut graph = instantiate(template, item, 1);
+    fuse::fuse(&mut graph);
     graph
 }
 
@@ -149,7 +160,7 @@ fn shape_arithmetic_is_folded_for_every_batch() {
     b.node(Op::Reshape { allow_zero: false }, &[x, target]);
     let template = b.finish();
     for n in [1, 4] {
-        let graph = batch::instantiate(&template, &[vec![6, 5]], n).unwrap();
+        let graph = instantiate(&template, &[6, 5], n);
         assert_eq!(graph.nodes.len(), 1);
         assert_eq!(graph.dims(graph.outputs[0]), [n, 2, 15]);
     }
@@ -162,7 +173,7 @@ fn a_constant_reshape_carries_the_batch() {
     let target = b.given(Constant::integers(vec![2], vec![1, 30]));
     b.node(Op::Reshape { allow_zero: false }, &[x, target]);
     let template = b.finish();
-    let graph = |n| batch::instantiate(&template, &[vec![6, 5]], n).unwrap();
+    let graph = |n| instantiate(&template, &[6, 5], n);
     assert_eq!(graph(8).dims(graph(8).outputs[0]), [8, 30]);
     assert_eq!(batch::check(&graph(1), &graph(2)), Ok(()));
 }
@@ -173,11 +184,33 @@ fn what_mixes_places_is_not_batched() {
     let x = b.graph.inputs[0];
     b.node(Op::Softmax { axis: 0, flatten: false }, &[x]);
     let template = b.finish();
-    let graph = |n| batch::instantiate(&template, &[vec![5]], n).unwrap();
+    let graph = |n| instantiate(&template, &[5], n);
     assert!(batch::check(&graph(1), &graph(2)).is_err());
     let mut image = WeightImage::new(2 << 20);
-    let compiled = compile(&template, &[vec![vec![5]]], &mut image, &mut |_, _| {}).unwrap();
+    let compiled = compile(&template, &variant(&[5]), &mut image, &mut |_, _| {}).unwrap();
     assert_eq!((compiled.plans.len(), compiled.unbatchable.is_some()), (1, true));
+}
+
+#[test]
+fn what_moves_the_batch_among_the_elements_is_not_batched() {
+    let backwards = |b: &mut Builder| {
+        let [starts, ends, axes, steps] = [-1, i64::MIN, 0, -1].map(|n| b.given(Constant::integers(vec![1], vec![n])));
+        let x = b.graph.inputs[0];
+        b.node(Op::Slice { bounds: None }, &[x, starts, ends, axes, steps])
+    };
+    let reshaped = |b: &mut Builder| {
+        let target = b.given(Constant::integers(vec![2], vec![3, -1]));
+        let x = b.graph.inputs[0];
+        let columns = b.node(Op::Reshape { allow_zero: false }, &[x, target]);
+        b.node(Op::Transpose { perm: None }, &[columns])
+    };
+    for make in [&backwards as &dyn Fn(&mut Builder) -> ValueId, &reshaped] {
+        let mut b = Builder::new();
+        make(&mut b);
+        let template = b.finish();
+        let graph = |n| instantiate(&template, &[3], n);
+        assert!(batch::check(&graph(1), &graph(2)).is_err());
+    }
 }
 
 #[test]
@@ -188,7 +221,7 @@ fn concatenation_of_whole_blocks_needs_no_copy() {
         let (left, right) = (b.conv(x, channels, 3, 1), b.conv(x, 16, 3, 3));
         b.node(Op::Concat { axis: 1 }, &[left, right]);
         let mut image = WeightImage::new(2 << 20);
-        let compiled = compile(&b.finish(), &[vec![vec![3, 8, 8]]], &mut image, &mut |_, _| {}).unwrap();
+        let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
         let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
         let count = compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count();
         assert_eq!(count, copies, "{channels} channels");
@@ -213,7 +246,7 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
     let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
     b.node(Op::Gemm(gemm, Activation::NONE), &[flat, weights]);
     let mut image = WeightImage::new(2 << 20);
-    let compiled = compile(&b.finish(), &[vec![vec![3, 8, 8]]], &mut image, &mut |_, _| {}).unwrap();
+    let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
     assert_eq!(image.tensors(), 4);
     let slot = SlotLayout::new(&compiled.inputs, &compiled.outputs, ShapeId(0)).unwrap();
     for plan in &compiled.plans {
@@ -239,15 +272,26 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
 fn what_is_not_built_names_node_and_reason() {
     let mut b = Builder::new();
     let x = b.graph.inputs[0];
-    let weights = b.constant(&[6, 2, 1, 1]);
-    let conv = Conv { kernel: None, slide: SLIDE, groups: 3 };
-    b.node(Op::Conv(conv, Activation::NONE), &[x, weights]);
+    b.node(Op::TopK { axis: 1, k: Some(9), largest: true, last: false }, &[x]);
     let mut image = WeightImage::new(2 << 20);
-    let error = compile(&b.finish(), &[vec![vec![6, 8, 8]]], &mut image, &mut |_, _| {}).unwrap_err();
-    assert!(
-        matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "group", .. }, .. } if node == "v2")
-    );
-    assert!(error.to_string().contains("attribute `group` is 3"), "{error}");
+    let error = compile(&b.finish(), &variant(&[6]), &mut image, &mut |_, _| {}).unwrap_err();
+    assert!(matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "k", .. }, .. } if node == "v1"));
+    assert!(error.to_string().contains("attribute `k` is 9"), "{error}");
+}
+
+#[test]
+fn groups_that_are_no_blocks_become_larger_ones() {
+    for (groups, of_group, out, wanted) in [(3, 2, 6, (1, 6)), (32, 4, 128, (8, 16)), (16, 1, 32, (1, 16))] {
+        let mut b = Builder::new();
+        let x = b.graph.inputs[0];
+        let weights = b.constant(&[out, of_group, 1, 1]);
+        let conv = Conv { kernel: None, slide: SLIDE, groups };
+        b.node(Op::Conv(conv, Activation::NONE), &[x, weights]);
+        let graph = fused(&b.finish(), &[groups * of_group, 8, 8]);
+        let [node] = graph.nodes.as_slice() else { panic!("one node") };
+        let Op::Conv(conv, _) = &node.op else { panic!("a convolution") };
+        assert_eq!((conv.groups, graph.constant_input(node, 1).unwrap().dims[1]), wanted, "{groups} groups");
+    }
 }
 
 #[test]
@@ -268,7 +312,7 @@ fn windows_follow_onnx() {
         let mut b = Builder::new();
         let x = b.graph.inputs[0];
         b.node(op.clone(), &[x]);
-        let graph = batch::instantiate(&b.finish(), &[vec![16, input, input]], 1).unwrap();
+        let graph = instantiate(&b.finish(), &[16, input, input], 1);
         assert_eq!(graph.dims(graph.outputs[0]), [1, 16, output, output], "{op:?} over {input}");
     }
 }

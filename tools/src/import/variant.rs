@@ -5,8 +5,18 @@ use runtime::base::limits::MAX_SHAPES;
 use super::error::{ImportError, Why};
 use super::load::Model;
 
-/// By variant, by input: the shape of one item, without the batch.
-pub fn resolve(model: &Model, given: &[String]) -> Result<Vec<Vec<Vec<usize>>>, ImportError> {
+/// The shapes of a model's inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variants {
+    /// By variant, by input: the whole shape.
+    pub shapes: Vec<Vec<Vec<usize>>>,
+    /// Whether dimension 0 of every input is the batch, which is 1 in [`Variants::shapes`].
+    pub batched: bool,
+}
+
+/// By variant, by input: the whole shape. The batch is dimension 0, unless an input has no dimension
+/// of 1 or of open size there.
+pub fn resolve(model: &Model, given: &[String]) -> Result<Variants, ImportError> {
     let graph = &model.graph;
     let names: Vec<&str> = graph.inputs.iter().map(|&id| graph.value(id).name.as_str()).collect();
     let mut shapes: Vec<Vec<Vec<usize>>> = vec![Vec::new(); names.len()];
@@ -17,8 +27,12 @@ pub fn resolve(model: &Model, given: &[String]) -> Result<Vec<Vec<Vec<usize>>>, 
             name: name.to_owned(),
             known: names.join(", "),
         })?;
-        check(name, &dims, model.declared[input].as_deref())?;
-        shapes[input].push(dims[1..].to_vec());
+        let fixed = model.declared[input].as_deref();
+        if dims[0] != 1 && fixed.is_none_or(|fixed| fixed.first().is_none_or(Option::is_none)) {
+            return Err(ImportError::ShapeSyntax { text: text.clone() });
+        }
+        check(name, &dims, fixed)?;
+        shapes[input].push(dims);
     }
     for (input, shapes) in shapes.iter_mut().enumerate() {
         if shapes.is_empty() {
@@ -33,15 +47,17 @@ pub fn resolve(model: &Model, given: &[String]) -> Result<Vec<Vec<Vec<usize>>>, 
         let (name, found) = (names[input].to_owned(), shapes[input].len());
         return Err(ImportError::ShapeCount { name, found, wanted: count });
     }
+    let batched = shapes.iter().flatten().all(|dims| dims.first() == Some(&1));
     let of_input = |shapes: &Vec<Vec<usize>>, variant: usize| shapes[variant.min(shapes.len() - 1)].clone();
-    Ok((0..count).map(|variant| shapes.iter().map(|shapes| of_input(shapes, variant)).collect()).collect())
+    let of_variant = |variant| shapes.iter().map(|shapes| of_input(shapes, variant)).collect();
+    Ok(Variants { shapes: (0..count).map(of_variant).collect(), batched })
 }
 
 fn parse(text: &str) -> Result<(&str, Vec<usize>), ImportError> {
     let wrong = || ImportError::ShapeSyntax { text: text.to_owned() };
     let (name, dims) = text.rsplit_once('=').ok_or_else(wrong)?;
     let dims: Vec<usize> = dims.split('x').map(|dim| dim.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
-    if dims[0] != 1 || dims.contains(&0) {
+    if dims.contains(&0) {
         return Err(wrong());
     }
     Ok((name, dims))
@@ -59,13 +75,9 @@ fn check(name: &str, dims: &[usize], declared: Option<&[Option<usize>]>) -> Resu
     Err(ImportError::Tensor { role: "input", name: name.to_owned(), why })
 }
 
-/// The shape of one item as the file fixes it.
+/// The shape as the file fixes it; an open first dimension is the batch.
 fn declared(name: &str, declared: Option<&[Option<usize>]>) -> Result<Vec<usize>, ImportError> {
     let open = || ImportError::OpenShape { name: name.to_owned() };
-    let [batch, item @ ..] = declared.ok_or_else(open)? else { return Err(open()) };
-    if let Some(found @ 2..) = *batch {
-        let why = Why::Shape { found: vec![found], wanted: "1 or open as dimension 0" };
-        return Err(ImportError::Tensor { role: "input", name: name.to_owned(), why });
-    }
-    item.iter().map(|dim| dim.ok_or_else(open)).collect()
+    let dims = declared.ok_or_else(open)?;
+    dims.iter().enumerate().map(|(i, dim)| if i == 0 { Ok(dim.unwrap_or(1)) } else { dim.ok_or_else(open) }).collect()
 }

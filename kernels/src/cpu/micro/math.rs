@@ -51,15 +51,41 @@ fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     s.select_less(abs(s, x), s.splat(0.625), near, far)
 }
 
-/// `erf(x)` within 5e-7 (Abramowitz and Stegun, 7.1.26).
+/// `erf(x)`: its series near zero; beyond, within 5e-7 (Abramowitz and Stegun, 7.1.26).
 #[inline(always)]
 fn erf<S: Simd>(s: S, x: S::V) -> S::V {
+    let square = s.mul(x, x);
+    let series = [1.0 / 9360.0, -1.0 / 1320.0, 1.0 / 216.0, -1.0 / 42.0, 0.1, -1.0 / 3.0, 1.0];
+    let near = s.mul(s.mul(x, s.splat(std::f32::consts::FRAC_2_SQRT_PI)), polynomial(s, square, series));
     let (zero, one) = (s.splat(0.0), s.splat(1.0));
     let a = abs(s, x);
     let t = s.div(one, s.fma(s.splat(0.327_591_1), a, one));
     let p = polynomial(s, t, [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6, 0.0]);
     let y = s.sub(one, s.mul(p, exp(s, s.sub(zero, s.mul(a, a)))));
-    s.select_less(x, zero, s.sub(zero, y), y)
+    s.select_less(a, s.splat(0.5), near, s.select_less(x, zero, s.sub(zero, y), y))
+}
+
+/// A function of one element, lane by lane: for what is rare or has no short polynomial.
+#[inline(always)]
+fn each<S: Simd>(s: S, x: S::V, f: impl Fn(f32) -> f32) -> S::V {
+    s.load_array(&s.to_array(x).map(f))
+}
+
+/// `x tanh(ln(1 + e^x))`, which is a quotient of polynomials in `e^x`.
+#[inline(always)]
+fn mish<S: Simd>(s: S, x: S::V) -> S::V {
+    // Beyond 40 the quotient is 1, and its square would overflow.
+    let e = exp(s, s.min(s.splat(40.0), x));
+    let n = s.mul(e, s.add(e, s.splat(2.0)));
+    s.mul(x, s.div(n, s.add(n, s.splat(2.0))))
+}
+
+/// The approximation of `x (1 + erf(x / sqrt 2)) / 2` by `tanh`, written without a difference.
+#[inline(always)]
+fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    let twice = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    let cubic = s.fma(s.mul(s.mul(x, x), s.splat(0.044_715)), x, x);
+    s.mul(x, sigmoid(s, s.mul(cubic, s.splat(twice))))
 }
 
 /// `clip(a x + b, 0, 1)`
@@ -106,6 +132,18 @@ pub(crate) fn with_activation<S: Simd>(s: S, activation: &Activation, apply: imp
         Reciprocal => with!(x => s.div(one, x)),
         Abs => with!(x => abs(s, x)),
         Affine => with!(x => s.fma(a, x, b)),
+        Log => with!(x => each(s, x, f32::ln)),
+        Ceil => with!(x => each(s, x, f32::ceil)),
+        Floor => with!(x => each(s, x, f32::floor)),
+        Sign => with!(x => each(s, x, |x| if x == 0.0 { 0.0 } else { x.signum() })),
+        Elu => with!(x => {
+            let below = each(s, x, f32::exp_m1);
+            s.select_less(x, zero, s.mul(a, below), x)
+        }),
+        Softplus => with!(x => each(s, x, |x| x.max(0.0) + (-x.abs()).exp().ln_1p())),
+        Mish => with!(x => mish(s, x)),
+        GeluTanh => with!(x => gelu_tanh(s, x)),
+        Round => with!(x => each(s, x, f32::round_ties_even)),
     }
 }
 

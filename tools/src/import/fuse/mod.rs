@@ -9,7 +9,6 @@ mod simplify;
 use std::collections::HashMap;
 
 use super::constant::Constant;
-use super::error::ImportError;
 use super::graph::{Graph, Node, ValueId};
 use super::op::Op;
 use kernels::params::BinaryOp;
@@ -18,10 +17,9 @@ use kernels::params::BinaryOp;
 type Rule = fn(&mut Graph, &Facts, usize) -> bool;
 
 /// Fuses until no rule applies. Shapes must be known.
-pub fn fuse(graph: &mut Graph) -> Result<(), ImportError> {
-    simplify::lower_bounds(graph)?;
+pub fn fuse(graph: &mut Graph) {
     let stages: [&[Rule]; 4] = [
-        &[simplify::identity, simplify::sum, simplify::matmul, simplify::global_mean, pattern::layer_norm],
+        &[simplify::identity, simplify::matmul, simplify::global_mean, pattern::layer_norm],
         &[pattern::hard_swish, pattern::gated],
         &[affine::into_producer, affine::into_consumer],
         &[attach::residual, attach::activation],
@@ -31,7 +29,6 @@ pub fn fuse(graph: &mut Graph) -> Result<(), ImportError> {
     }
     simplify::batch_norm(graph);
     exhaust(graph, &[attach::activation]);
-    Ok(())
 }
 
 fn exhaust(graph: &mut Graph, rules: &[Rule]) {

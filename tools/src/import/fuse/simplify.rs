@@ -1,35 +1,12 @@
 //! Operations that are nothing, or a simpler one.
 
-use kernels::params::{Activation, ActivationKind, BinaryOp, PoolKind, ReduceKind};
+use kernels::params::{Activation, BinaryOp, PoolKind, ReduceKind};
 
 use super::super::constant::Constant;
-use super::super::error::{ImportError, Why};
 use super::super::graph::{Graph, Node};
 use super::super::op::{Gemm, Op};
 use super::super::shape;
 use super::{Facts, affine, with_number};
-
-/// `Clip` with constant bounds becomes a function of one element.
-pub fn lower_bounds(graph: &mut Graph) -> Result<(), ImportError> {
-    for index in 0..graph.nodes.len() {
-        let node = &graph.nodes[index];
-        if node.op != Op::Clip {
-            continue;
-        }
-        let bound = |input: usize, default: f32| match node.input(input) {
-            None => Ok(default),
-            Some(id) => graph
-                .constant(id)
-                .and_then(Constant::scalar)
-                .ok_or_else(|| ImportError::at(node, Why::NotConstant { index: input })),
-        };
-        let clip = Activation::new(ActivationKind::Clip, bound(1, f32::MIN)?, bound(2, f32::MAX)?);
-        let node = &mut graph.nodes[index];
-        node.op = Op::Unary(clip);
-        node.inputs.truncate(1);
-    }
-    Ok(())
-}
 
 /// `Identity`, and a sum, product or quotient that changes nothing, go away.
 pub fn identity(graph: &mut Graph, _: &Facts, index: usize) -> bool {
@@ -49,36 +26,6 @@ pub fn identity(graph: &mut Graph, _: &Facts, index: usize) -> bool {
     let old = node.output();
     graph.nodes.remove(index);
     graph.replace(old, same);
-    true
-}
-
-/// `Sum` of two or more becomes additions of two.
-pub fn sum(graph: &mut Graph, _: &Facts, index: usize) -> bool {
-    if graph.nodes[index].op != Op::Sum {
-        return false;
-    }
-    let node = graph.nodes[index].clone();
-    let parts: Vec<_> = node.inputs.iter().copied().flatten().collect();
-    let add = Op::Binary(BinaryOp::Add, Activation::NONE);
-    let [first, middle @ .., last] = parts.as_slice() else {
-        graph.nodes[index].op = Op::Identity;
-        return true;
-    };
-    let mut left = *first;
-    let mut nodes = Vec::new();
-    for &right in middle {
-        let name = format!("{} part", graph.value(node.output()).name);
-        let part = graph.add(name, graph.dims(node.output()).to_vec(), None);
-        nodes.push(Node {
-            op: add.clone(),
-            inputs: vec![Some(left), Some(right)],
-            outputs: vec![part],
-            ..node.clone()
-        });
-        left = part;
-    }
-    nodes.push(Node { op: add, inputs: vec![Some(left), Some(*last)], ..node });
-    graph.nodes.splice(index..=index, nodes);
     true
 }
 

@@ -1,5 +1,6 @@
 //! Target `cpu-f32`: images in blocks of 16 channels, everything else row-major.
 
+mod choose;
 mod concat;
 mod dense;
 mod elementwise;
@@ -9,17 +10,20 @@ mod step;
 mod view;
 mod weights;
 mod window;
+mod words;
 
 use std::collections::HashMap;
 
 use kernels::launch::Launch;
 use kernels::operand::{Operand, Space};
-use kernels::params::{Copy, CopySide, Enter, LANES, Leave, RANK};
+use kernels::params::{Copy, CopySide, Enter, EnterWhole, LANES, Leave, LeaveWhole, RANK, Whole};
 use runtime::package::SlotLayout;
 
 use self::concat::Home;
 use self::step::{Step, at, buffer_of};
 use self::view::{Blocked, BufferId, View, blocks_of};
+use self::weights::Packing;
+use crate::import::element::Element;
 use crate::import::error::{ImportError, Why};
 use crate::import::graph::{Graph, Node, ValueId};
 use crate::import::op::Op;
@@ -36,10 +40,12 @@ pub struct Lowered {
     pub workspace_bytes: u32,
 }
 
-/// Lowers a fused graph whose inputs and outputs lie in slots of that layout. Weights go into `image`.
-pub fn lower(graph: &Graph, slot: &SlotLayout, image: &mut WeightImage) -> Result<Lowered, ImportError> {
+/// Lowers a fused graph whose inputs and outputs lie in slots of that layout: an item of each is all of
+/// it if it is `whole`, else what lies behind dimension 0, the batch. Weights go into `image`.
+pub fn lower(graph: &Graph, slot: &SlotLayout, whole: bool, image: &mut WeightImage) -> Result<Lowered, ImportError> {
     let mut lowering = Lowering {
         graph,
+        whole,
         image,
         homes: concat::homes(graph),
         views: HashMap::new(),
@@ -64,6 +70,7 @@ pub fn lower(graph: &Graph, slot: &SlotLayout, image: &mut WeightImage) -> Resul
 /// A plan under construction.
 struct Lowering<'a> {
     graph: &'a Graph,
+    whole: bool,
     image: &'a mut WeightImage,
     /// Values that are made in place within a concatenation.
     homes: HashMap<ValueId, Home>,
@@ -99,16 +106,24 @@ impl Lowering<'_> {
             Op::LayerNorm { axis, epsilon } => self.layer_norm(node, *axis, *epsilon),
             Op::Reduce { kind, keep, .. } => self.reduce(node, *kind, *keep),
             Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => self.reshape(node),
-            Op::Identity | Op::Cast { .. } => self.reshape(node),
+            Op::Identity | Op::Cast { .. } | Op::Into { .. } => self.reshape(node),
+            Op::Expand => self.broadcast(node),
+            Op::Pick(map) => self.pick(node, map),
+            Op::Resample { axis, taps } => self.resample(node, *axis, taps),
+            Op::Words(op) => self.words(node, *op),
+            Op::TopK { axis, largest, last, .. } => self.top_k(node, *axis, [*largest, *last]),
+            Op::Fold { op, axes, running, exclusive, reverse } => {
+                self.fold(node, *op, axes, [*running, *exclusive, *reverse])
+            }
+            Op::GatherElements { axis } => self.gather_elements(node, *axis),
+            Op::GatherNd { batch_dims } => self.gather_nd(node, usize::try_from(*batch_dims).unwrap_or(0)),
             Op::Transpose { .. } => self.transpose(node),
             Op::Slice { .. } => self.slice(node),
             Op::Split { axis, .. } => self.split(node, *axis),
             Op::Gather { axis } => self.gather(node, *axis),
             Op::Concat { axis } => self.concat(node, *axis),
             Op::BatchNorm { .. } => Err(Why::Form("its statistics are not constants")),
-            Op::Clip | Op::Sum | Op::Shape { .. } | Op::ConstantOfShape { .. } | Op::Constant(_) => {
-                Err(Why::Form("it was not folded"))
-            }
+            _ => Err(Why::Form("it was not folded")),
         }
     }
 
@@ -121,7 +136,20 @@ impl Lowering<'_> {
         if let Some(view) = self.views.get(&id) {
             return Ok(view.clone());
         }
-        Err(Why::Form("it reads a constant where only what depends on the input is built"))
+        let Some(constant) = self.graph.constant(id) else { return Err(Why::Form("it reads what no node makes")) };
+        let (words, dims) = (constant.words(), constant.dims.clone());
+        if words.is_empty() {
+            return Err(Why::Shape { found: dims, wanted: "no dimension of 0" });
+        }
+        let weights = self.weights(&words, Packing::Constant)?;
+        let buffer = self.buffer(words.len());
+        let len = number(words.len(), "elements")?;
+        let side = CopySide::row_major(0, &[1]).ok_or(Why::Form("its place is no row"))?;
+        let dims_of_row = [1, 1, 1, 1, 1, len];
+        self.steps.push(Step::Copy(Copy { x: weights, y: at(buffer, 0)?, dims: dims_of_row, from: side, to: side }));
+        let view = View::row_major(buffer, &dims);
+        self.views.insert(id, view.clone());
+        Ok(view)
     }
 
     fn buffer(&mut self, elements: usize) -> BufferId {
@@ -216,15 +244,21 @@ impl Lowering<'_> {
     fn enter(&mut self, id: ValueId, offset: u32) -> Result<(), Why> {
         let dims = self.graph.dims(id).to_vec();
         let x = Operand { space: Space::Input as u32, page: 0, offset, rows_per_page: 1 };
-        let n = number(dims[0], "items")?;
-        let block = if dims.len() == 4 {
+        let n = if self.whole { 1 } else { number(dims[0], "items")? };
+        let item = if self.whole { &dims[..] } else { &dims[1..] };
+        let len = number(item.iter().product(), "elements")?;
+        if let Some(element) = word_type(self.graph.element(id)) {
+            let y = at(self.new_tensor(id), 0)?;
+            self.steps.push(Step::EnterWhole(EnterWhole { x, y, n, len, element: element as u32 }));
+            return Ok(());
+        }
+        let block = if dims.len() == 4 && !self.whole {
             let (buffer, image) = self.new_image(id)?;
             let (channels, hw) = (number(dims[1], "channels")?, number(dims[2] * dims[3], "elements")?);
             let blocks = number(image.whole, "channel blocks")?;
             Enter { x, y: at(buffer, image.first)?, n, channels, hw, blocks }
         } else {
-            let channels = number(dims[1..].iter().product(), "elements")?;
-            Enter { x, y: at(self.new_tensor(id), 0)?, n, channels, hw: 1, blocks: 0 }
+            Enter { x, y: at(self.new_tensor(id), 0)?, n, channels: len, hw: 1, blocks: 0 }
         };
         self.steps.push(Step::Enter(block));
         Ok(())
@@ -233,20 +267,38 @@ impl Lowering<'_> {
     fn leave(&mut self, id: ValueId, offset: u32) -> Result<(), Why> {
         let y = Operand { space: Space::Output as u32, page: 0, offset, rows_per_page: 1 };
         let view = self.view(id)?;
-        let n = number(view.dims[0], "items")?;
-        let block = match view.as_blocked() {
+        let n = if self.whole { 1 } else { number(view.dims[0], "items")? };
+        let item = if self.whole { &view.dims[..] } else { &view.dims[1..] };
+        let len = number(item.iter().product(), "elements")?;
+        if let Some(element) = word_type(self.graph.element(id)) {
+            let view = self.contiguous(id)?;
+            let x = at(view.buffer, view.first)?;
+            self.steps.push(Step::LeaveWhole(LeaveWhole { x, y, n, len, element: element as u32 }));
+            return Ok(());
+        }
+        let block = match view.as_blocked().filter(|_| !self.whole) {
             Some(Blocked { first, dims: [_, c, h, w], whole }) => {
                 let (channels, hw) = (number(c, "channels")?, number(h * w, "elements")?);
                 Leave { x: at(view.buffer, first)?, y, n, channels, hw, blocks: number(whole, "channel blocks")? }
             }
             _ => {
                 let view = self.contiguous(id)?;
-                let channels = number(view.dims[1..].iter().product(), "elements")?;
-                Leave { x: at(view.buffer, view.first)?, y, n, channels, hw: 1, blocks: 0 }
+                Leave { x: at(view.buffer, view.first)?, y, n, channels: len, hw: 1, blocks: 0 }
             }
         };
         self.steps.push(Step::Leave(block));
         Ok(())
+    }
+}
+
+/// The type in slots of what the workspace holds as words; none for floats.
+fn word_type(element: Element) -> Option<Whole> {
+    match element {
+        Element::Float => None,
+        Element::Int64 => Some(Whole::I64),
+        Element::Int32 => Some(Whole::I32),
+        Element::Uint8 => Some(Whole::U8),
+        Element::Bool => Some(Whole::Bool),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::Lowering;
 use super::view::View;
-use crate::import::constant::Constant;
 use crate::import::error::Why;
-use crate::import::graph::Node;
+use crate::import::graph::{Node, ValueId};
 use crate::import::index::{self, Range};
 use crate::import::shape;
 
@@ -14,17 +13,22 @@ fn whole(dims: &[usize]) -> Vec<Range> {
 
 impl Lowering<'_> {
     pub(super) fn reshape(&mut self, node: &Node) -> Result<(), Why> {
-        let id = self.input(node, 0)?;
+        let view = self.view(self.input(node, 0)?)?;
         let dims = self.graph.dims(node.output()).to_vec();
-        let view = match self.view(id)?.reshaped(&dims) {
+        self.see_as(node.output(), &view, &dims)
+    }
+
+    /// Shows `view` as a value of shape `dims`, copied only if elements have to move.
+    pub(super) fn see_as(&mut self, id: ValueId, view: &View, dims: &[usize]) -> Result<(), Why> {
+        let view = match view.reshaped(dims) {
             Some(view) => view,
             None => {
                 let wanted = "as many elements after a Reshape as before";
-                let view = self.contiguous(id)?;
-                view.reshaped(&dims).ok_or(Why::Mismatch { left: view.dims, right: dims, wanted })?
+                let copy = self.copied_to_tensor(view)?;
+                copy.reshaped(dims).ok_or(Why::Mismatch { left: copy.dims, right: dims.to_vec(), wanted })?
             }
         };
-        self.views.insert(node.output(), view);
+        self.views.insert(id, view);
         Ok(())
     }
 
@@ -53,21 +57,6 @@ impl Lowering<'_> {
             first += count;
             self.views.insert(output, part(&view, &ranges)?);
         }
-        Ok(())
-    }
-
-    pub(super) fn gather(&mut self, node: &Node, axis: i64) -> Result<(), Why> {
-        let view = self.view(self.input(node, 0)?)?;
-        let axis = index::axis(axis, view.dims.len())?;
-        let picked = self.graph.constant_input(node, 1).and_then(Constant::as_integers);
-        let &[picked] = picked.ok_or(Why::NotConstant { index: 1 })? else {
-            return Err(Why::Form("only a single constant index is built"));
-        };
-        let mut ranges = whole(&view.dims);
-        ranges[axis] = Range { first: index::axis(picked, view.dims[axis])?, count: 1, step: 1 };
-        let dims = self.graph.dims(node.output()).to_vec();
-        let view = part(&view, &ranges)?.reshaped(&dims).ok_or(Why::Form("its result is no view"))?;
-        self.views.insert(node.output(), view);
         Ok(())
     }
 }

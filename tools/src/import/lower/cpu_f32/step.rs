@@ -3,8 +3,8 @@
 use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
-    Binary, Block, Conv, Copy, Depthwise, Enter, Gemm, GlobalPool, LayerNorm, Leave, MatMul, Pool, Reduce, Softmax,
-    Unary,
+    Binary, Block, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm, Leave,
+    LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
 };
 
 use super::view::BufferId;
@@ -53,6 +53,14 @@ steps! {
     Binary { a, b, y };
     Reduce { x, y };
     Copy { x, y };
+    EnterWhole { x, y };
+    LeaveWhole { x, y };
+    Pick { x, tables, y };
+    Gather { x, index, y };
+    Resample { x, table, y };
+    Words { a, b, c, y };
+    TopK { x, values, indices };
+    Fold { x, y };
 }
 
 fn checked<K: Kernel + Block>(block: &K) -> Result<Launch, Why> {

@@ -143,6 +143,14 @@ impl View {
         Some(part)
     }
 
+    /// A view without channels, repeated along dimensions to the shape that it broadcasts to.
+    pub fn broadcast(&self, dims: &[usize]) -> View {
+        let front = dims.len() - self.dims.len();
+        let stride = |i: usize| if i < front || self.dims[i - front] == 1 { 0 } else { self.strides[i - front] };
+        let strides = (0..dims.len()).map(stride).collect();
+        View { dims: dims.to_vec(), strides, channels: vec![0; dims.len()], ..self.clone() }
+    }
+
     /// The same elements in another shape, if no element has to move.
     pub fn reshaped(&self, dims: &[usize]) -> Option<View> {
         let kept = |dims: &[usize]| (0..dims.len()).filter(|&i| dims[i] != 1).collect::<Vec<usize>>();

@@ -23,6 +23,8 @@ pub enum Packing {
     Constant,
     /// A blocked image: n, channels, hw.
     Blocked([u32; 3]),
+    /// Row-major, in rows of so many elements.
+    Rows(u32),
 }
 
 impl Packing {
@@ -34,6 +36,7 @@ impl Packing {
             Packing::Vector => layout::vector(values),
             Packing::Constant => layout::constant(values),
             Packing::Blocked([n, channels, hw]) => layout::blocked(values, n, channels, hw),
+            Packing::Rows(len) => layout::rows(values, len),
         }
     }
 

@@ -1,0 +1,241 @@
+"""Runs the node cases of the `onnx` package through `clockwork import` and `clockwork run`.
+
+    python tools/models/node_cases.py target/release/clockwork [--only add,conv] [--write docs/operators.md]
+
+Needs `onnx` (1.17 to 1.20, whose cases are files within the package) and `numpy`. What must be known at
+import, such as shapes, axes and weights, is bound with `--const`; the other inputs stay inputs. A case
+without such an input gets one more, that passes through.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+OPERATORS = """Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape
+Conv ConvTranspose CumSum Div Dropout Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gelu Gemm
+GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual HardSigmoid HardSwish Identity InstanceNormalization LRN
+LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Min Mish Mul Neg Not Or PRelu Pad Pow
+Range Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize Round
+Shape Sigmoid Sign Size Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Upsample
+Where Xor""".split()
+
+# By operator: the inputs that must be known at import; -1 stands for all.
+KNOWN = {
+    "Reshape": [1], "Squeeze": [1], "Unsqueeze": [1], "Expand": [1], "Tile": [1], "Pad": [1, 2, 3],
+    "Slice": [1, 2, 3, 4], "Split": [1], "Resize": [1, 2, 3], "Upsample": [1], "TopK": [1], "CumSum": [1],
+    "Range": [-1], "ConstantOfShape": [-1], "ReduceMax": [1], "ReduceMean": [1], "ReduceMin": [1], "ReduceSum": [1],
+    "ReduceL1": [1], "ReduceL2": [1], "ReduceSumSquare": [1], "Conv": [1, 2], "ConvTranspose": [1, 2],
+    "Dropout": [1, 2], "LayerNormalization": [],
+}
+
+
+def case_directory():
+    return pathlib.Path(onnx.__file__).parent / "backend" / "test" / "data" / "node"
+
+
+def tensor(path, info):
+    """The tensor of a file, or None where it is no tensor."""
+    if info.type.WhichOneof("value") != "tensor_type":
+        return None
+    proto = onnx.TensorProto()
+    proto.ParseFromString(path.read_bytes())
+    return proto
+
+
+def known_inputs(model):
+    """Names of the graph's inputs that must be bound as constants."""
+    inputs = {value.name for value in model.graph.input}
+    # What a bound value is computed from must be bound too.
+    makers = {name: node for node in model.graph.node for name in node.output}
+    bound = set()
+
+    def bind(name):
+        if name in inputs:
+            bound.add(name)
+        elif name in makers and makers[name].op_type not in ("Shape", "Size"):
+            for below in makers[name].input:
+                bind(below)
+
+    for node in model.graph.node:
+        positions = KNOWN.get(node.op_type, [])
+        for i, name in enumerate(node.input):
+            if name and (i in positions or -1 in positions):
+                bind(name)
+    return bound
+
+
+def pass_through(model):
+    """Adds an input that goes to an output of its own: a package has at least one."""
+    value = onnx.helper.make_tensor_value_info
+    model.graph.input.append(value("unused", onnx.TensorProto.FLOAT, [1]))
+    model.graph.output.append(value("unused_too", onnx.TensorProto.FLOAT, [1]))
+    model.graph.node.append(onnx.helper.make_node("Identity", ["unused"], ["unused_too"]))
+
+
+def clockwork(binary, *arguments):
+    """None if it went well, else what was said."""
+    done = subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=120)
+    if done.returncode == 0:
+        return None
+    lines = [line for line in done.stderr.strip().splitlines() if line]
+    return lines[-1] if lines else f"ended with {done.returncode}"
+
+
+def run_case(binary, case):
+    """(operator, outcome, reason)"""
+    model = onnx.load(case / "model.onnx")
+    operators = [node.op_type for node in model.graph.node]
+    for opset in model.opset_import:
+        # `Not` is stated for set 1, and has been the same ever since.
+        if opset.domain == "" and operators == ["Not"]:
+            opset.version = max(opset.version, 7)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            outcome, reason = attempt(binary, case, model, pathlib.Path(folder))
+        except Exception as error:  # A case that the harness can't read is told, not hidden.
+            outcome, reason = "failed", f"harness: {error!r}"
+    return case.name.removeprefix("test_"), operators, outcome, reason
+
+
+def attempt(binary, case, model, folder):
+    data = case / "test_data_set_0"
+    bound = known_inputs(model)
+    options, given, unknown = [], [], []
+    for i, info in enumerate(model.graph.input):
+        proto = tensor(data / f"input_{i}.pb", info)
+        if proto is None:
+            unknown.append(info.name)
+            continue
+        array = numpy_helper.to_array(proto)
+        if array.dtype == object or array.dtype.kind not in "fiub":
+            unknown.append(info.name)
+            continue
+        path = folder / f"input{i}.npy"
+        np.save(path, np.ascontiguousarray(array).reshape(array.shape))
+        (options if info.name in bound else given).append(f"{info.name}={path}")
+    expected = []
+    for i, info in enumerate(model.graph.output):
+        proto = tensor(data / f"output_{i}.pb", info)
+        if proto is None:
+            unknown.append(info.name)
+            continue
+        expected.append((info.name, numpy_helper.to_array(proto)))
+    if not given and not unknown:
+        pass_through(model)
+    onnx.save(model, folder / "model.onnx")
+    constants = [argument for option in options for argument in ("--const", option)]
+    said = clockwork(binary, "import", str(folder / "model.onnx"), "-o", str(folder / "model.cwk"), *constants)
+    if said:
+        return ("failed" if "panicked" in said else "refused"), said
+    if unknown:
+        return "failed", f"imported, though {unknown} can't be given to it"
+    arguments = [argument for option in given for argument in ("--input", option)]
+    for i, (name, _) in enumerate(expected):
+        arguments += ["--output", f"{name}={folder / f'output{i}.npy'}"]
+    said = clockwork(binary, "run", str(folder / "model.cwk"), *arguments)
+    if said:
+        return "failed", said
+    for i, (name, wanted) in enumerate(expected):
+        found = np.load(folder / f"output{i}.npy")
+        if found.shape != wanted.shape:
+            found = found.reshape(found.shape[1:])
+        if found.dtype != wanted.dtype or found.shape != wanted.shape:
+            return "failed", f"`{name}` is {found.dtype} {found.shape}, wanted {wanted.dtype} {wanted.shape}"
+        # The tolerances of ONNX's own test runner.
+        if not np.allclose(found, wanted, rtol=1e-3, atol=1e-7, equal_nan=True):
+            worst = np.nanmax(np.abs(found.astype(np.float64) - wanted.astype(np.float64)))
+            return "failed", f"`{name}` differs by up to {worst:.3g}"
+    return "passed", ""
+
+
+def operator_of(name, operators):
+    """The operator of the list that a case is about; none if it is about another."""
+    if len(operators) == 1:
+        return operators[0] if operators[0] in OPERATORS else None
+    # Cases that spell an operator out carry its name.
+    base = re.sub(r"_expanded.*", "", name)
+    if base == name:
+        return operators[0] if operators and all(op in OPERATORS for op in operators) else None
+    squeezed = base.replace("_", "")
+    fits = [op for op in OPERATORS if squeezed.startswith(op.lower())]
+    return max(fits, key=len) if fits and all(op in OPERATORS or op == "CastLike" for op in operators) else None
+
+
+def short(reason):
+    """A reason without the names of one case, so that like reasons meet."""
+    reason = re.sub(r"^clockwork: ", "", reason)
+    reason = re.sub(r"^node `[^`]*` \(\w+\): ", "", reason)
+    reason = re.sub(r"^(input|output|constant) `[^`]*`(:| has)", r"\1\2", reason)
+    reason = re.sub(r"shapes? \[[0-9, ]*\]", "shape", reason)
+    found = re.match(r"^(?:\w+: )?element type (\d+): ", reason)
+    return f"element type {onnx.TensorProto.DataType.Name(int(found[1])).lower()}" if found else reason
+
+
+def table(results, version):
+    lines = [
+        "# Operators",
+        "",
+        "Made by `tools/models/node_cases.py`; do not edit.",
+        "",
+        f"The node cases of `onnx` {version}, each imported for `cpu-f32` and run at batch 1, compared with ONNX's own",
+        "tolerances. What must be known at import (shapes, axes, weights of convolutions) is bound as a constant.",
+        "Cases that spell an operator out with others count for that operator.",
+        "",
+        "| operator | passed | refused | failed | why |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    totals = collections.Counter()
+    for operator in sorted(results):
+        counts = collections.Counter(outcome for _, outcome, _ in results[operator])
+        totals.update(counts)
+        reasons = collections.Counter(short(reason) for _, outcome, reason in results[operator] if outcome != "passed")
+        why = "; ".join(f"{count} x {reason}" if count > 1 else reason for reason, count in sorted(reasons.items()))
+        why = why.replace("|", "\\|")
+        lines.append(f"| {operator} | {counts['passed']} | {counts['refused']} | {counts['failed']} | {why} |")
+    lines.append(f"| all | {totals['passed']} | {totals['refused']} | {totals['failed']} | |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary")
+    parser.add_argument("--only", help="names or beginnings of names of cases, with commas between")
+    parser.add_argument("--write", help="the table's file")
+    arguments = parser.parse_args()
+    binary = os.path.abspath(arguments.binary)
+    cases = sorted(path for path in case_directory().iterdir() if (path / "model.onnx").exists())
+    only = arguments.only.split(",") if arguments.only else None
+    wanted = []
+    for case in cases:
+        name = case.name.removeprefix("test_")
+        if only and not any(name.startswith(begin) for begin in only):
+            continue
+        model = onnx.load(case / "model.onnx", load_external_data=False)
+        if operator_of(name, [node.op_type for node in model.graph.node]):
+            wanted.append(case)
+    results = collections.defaultdict(list)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for name, operators, outcome, reason in pool.map(lambda case: run_case(binary, case), wanted):
+            results[operator_of(name, operators)].append((name, outcome, reason))
+            if outcome != "passed":
+                print(f"{outcome:<8} {name}: {reason}", flush=True)
+    text = table(results, onnx.__version__)
+    print(text.splitlines()[-1])
+    if arguments.write:
+        pathlib.Path(arguments.write).write_text(text)
+    failed = any(outcome == "failed" for cases in results.values() for _, outcome, _ in cases)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

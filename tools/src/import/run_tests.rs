@@ -1,0 +1,227 @@
+//! Small models, imported and run: operators with whole numbers, without a batch, with bound constants.
+
+use std::collections::HashMap;
+
+use kernels::image::InstructionSet;
+use prost::Message;
+use runtime::base::{BatchSize, ShapeId};
+use runtime::package::{Package, TensorType};
+
+use super::onnx::tensor_shape_proto::{Dimension, dimension};
+use super::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, tensor_proto::DataType, type_proto,
+};
+use super::{Options, import};
+use crate::npy::Array;
+use crate::solo::{Cut, Solo};
+
+const FLOAT: DataType = DataType::Float;
+const INT64: DataType = DataType::Int64;
+const BOOL: DataType = DataType::Bool;
+
+/// A model under construction; its first operator set is 17.
+#[derive(Default)]
+struct Model {
+    graph: GraphProto,
+    inputs: Vec<Vec<u8>>,
+    bound: HashMap<String, Array>,
+}
+
+fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
+    let dim = |&size: &i64| Dimension { value: Some(dimension::Value::DimValue(size)), ..Dimension::default() };
+    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
+    let tensor = type_proto::Tensor { elem_type: Some(kind as i32), shape: Some(shape) };
+    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: Some(name.to_owned()), r#type: Some(kind), ..ValueInfoProto::default() }
+}
+
+fn bytes<T: bytemuck::Pod>(values: &[T]) -> Vec<u8> {
+    bytemuck::cast_slice(values).to_vec()
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), i: Some(i), ..AttributeProto::default() }
+}
+
+fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), ints: ints.to_vec(), ..AttributeProto::default() }
+}
+
+fn text(name: &str, text: &str) -> AttributeProto {
+    let s = Some(text.as_bytes().to_vec().into());
+    AttributeProto { name: Some(name.to_owned()), s, ..AttributeProto::default() }
+}
+
+impl Model {
+    fn input<T: bytemuck::Pod>(mut self, name: &str, kind: DataType, dims: &[i64], values: &[T]) -> Model {
+        self.graph.input.push(info(name, kind, dims));
+        self.inputs.push(bytes(values));
+        self
+    }
+
+    fn bound<T: bytemuck::Pod>(mut self, name: &str, kind: TensorType, dims: &[usize], values: &[T]) -> Model {
+        let number = if kind == TensorType::F32 { FLOAT } else { INT64 };
+        let stated: Vec<i64> = dims.iter().map(|&dim| i64::try_from(dim).unwrap()).collect();
+        self.graph.input.push(info(name, number, &stated));
+        self.bound.insert(name.to_owned(), Array { kind, dims: dims.to_vec(), data: bytes(values) });
+        self
+    }
+
+    fn stored<T: bytemuck::Pod>(mut self, name: &str, kind: DataType, dims: &[i64], values: &[T]) -> Model {
+        self.graph.initializer.push(TensorProto {
+            name: Some(name.to_owned()),
+            dims: dims.to_vec(),
+            data_type: Some(kind as i32),
+            raw_data: Some(bytes(values).into()),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    fn node(mut self, operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> Model {
+        self.graph.node.push(NodeProto {
+            op_type: Some(operator.to_owned()),
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            attribute,
+            ..NodeProto::default()
+        });
+        self
+    }
+
+    /// The bytes of its outputs, on every instruction set, which must agree.
+    fn run(mut self, outputs: &[(&str, DataType)]) -> Vec<Vec<u8>> {
+        self.graph.output = outputs.iter().map(|(name, kind)| info(name, *kind, &[])).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let model = ModelProto {
+            opset_import: vec![OperatorSetIdProto { version: Some(17), ..OperatorSetIdProto::default() }],
+            graph: Some(self.graph),
+            ..ModelProto::default()
+        };
+        std::fs::write(path("m.onnx"), model.encode_to_vec()).unwrap();
+        let mut constants = Vec::new();
+        for (name, array) in &self.bound {
+            array.write(&path(name)).unwrap();
+            constants.push(format!("{name}={}", path(name).display()));
+        }
+        let options = Options { model: path("m.onnx"), package: path("m.cwk"), constants, ..Options::default() };
+        import(&options, &mut |_, _| {}).unwrap();
+        let package = Package::open(&options.package).unwrap();
+        let mut answers = InstructionSet::ALL.into_iter().filter(|set| set.is_available()).map(|set| {
+            let mut solo = Solo::load(&package, ShapeId(0), BatchSize::ALL[0], set, 1, Cut::Whole).unwrap();
+            let layout = solo.layout().clone();
+            let mut area = vec![0; layout.inputs.bytes as usize];
+            for (field, input) in layout.inputs.fields.iter().zip(&self.inputs) {
+                area[field.offset as usize..][..input.len()].copy_from_slice(input);
+            }
+            solo.write_inputs(&area).unwrap();
+            solo.run().unwrap();
+            let area = solo.read_outputs().unwrap();
+            let fields = layout.outputs.fields.iter();
+            fields.map(|field| area[field.offset as usize..][..field.bytes as usize].to_vec()).collect::<Vec<_>>()
+        });
+        let first = answers.next().unwrap();
+        assert!(answers.all(|other| other == first), "instruction sets differ");
+        first
+    }
+}
+
+#[test]
+fn tokens_pick_rows_of_an_embedding() {
+    let table: Vec<f32> = (0u16..12).map(f32::from).collect();
+    let found = Model::default()
+        .input("ids", INT64, &[1, 3], &[2i64, 0, -1])
+        .stored("table", FLOAT, &[4, 3], &table)
+        .node("Gather", &["table", "ids"], "y", vec![])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[6f32, 7.0, 8.0, 0.0, 1.0, 2.0, 9.0, 10.0, 11.0])]);
+}
+
+#[test]
+fn a_mask_chooses_and_leaves_as_truth() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 4], &[1f32, -2.0, 3.0, -4.0])
+        .stored("zero", FLOAT, &[1], &[0f32])
+        .node("Greater", &["x", "zero"], "mask", vec![])
+        .node("Where", &["mask", "x", "zero"], "y", vec![])
+        .node("Cast", &["mask"], "n", vec![int("to", INT64 as i64)])
+        .node("CumSum", &["n", "axis"], "sum", vec![])
+        .bound("axis", TensorType::I64, &[], &[1i64])
+        .run(&[("mask", BOOL), ("y", FLOAT), ("sum", INT64)]);
+    assert_eq!(found, [bytes(&[1u8, 0, 1, 0]), bytes(&[1f32, 0.0, 3.0, 0.0]), bytes(&[1i64, 1, 2, 2])]);
+}
+
+#[test]
+fn a_transposed_convolution_spreads_its_places() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 1, 2, 2], &[1f32, 2.0, 3.0, 4.0])
+        .bound("w", TensorType::F32, &[1, 1, 2, 2], &[1f32, 10.0, 100.0, 1000.0])
+        .node("ConvTranspose", &["x", "w"], "y", vec![ints("strides", &[1, 2])])
+        .run(&[("y", FLOAT)]);
+    let rows = [[1f32, 10.0, 2.0, 20.0], [103.0, 1030.0, 204.0, 2040.0], [300.0, 3000.0, 400.0, 4000.0]];
+    assert_eq!(found, [bytes(&rows)]);
+}
+
+#[test]
+fn padding_resizing_and_ordering_follow_onnx() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 1, 1, 3], &[1f32, 2.0, 4.0])
+        .stored("pads", INT64, &[8], &[0i64, 0, 0, 2, 0, 0, 0, 1])
+        .stored("scales", FLOAT, &[4], &[1f32, 1.0, 1.0, 2.0])
+        .stored("k", INT64, &[1], &[2i64])
+        .node("Pad", &["x", "pads"], "p", vec![text("mode", "reflect")])
+        .node("Resize", &["x", "", "scales"], "r", vec![text("mode", "linear")])
+        .node("ArgMax", &["r"], "a", vec![int("axis", 3)])
+        .run(&[("p", FLOAT), ("r", FLOAT), ("a", INT64)]);
+    assert_eq!(found[0], bytes(&[4f32, 2.0, 1.0, 2.0, 4.0, 2.0]));
+    assert_eq!(found[1], bytes(&[1f32, 1.25, 1.75, 2.5, 3.5, 4.0]));
+    assert_eq!(found[2], bytes(&[5i64]));
+}
+
+#[test]
+fn a_resized_dimension_is_computed_in_single_precision() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 10], &[0f32, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
+        .stored("scales", FLOAT, &[2], &[1f32, 0.7])
+        .node("Resize", &["x", "", "scales"], "y", vec![text("coordinate_transformation_mode", "asymmetric")])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found[0].len(), 7 * 4);
+}
+
+#[test]
+fn a_model_without_a_batch_is_one_item() {
+    let found = Model::default()
+        .input("a", FLOAT, &[], &[3f32])
+        .input("b", FLOAT, &[2, 2], &[1f32, 2.0, 3.0, 4.0])
+        .node("Mul", &["a", "b"], "c", vec![])
+        .node("ReduceSum", &["c"], "y", vec![int("keepdims", 0)])
+        .run(&[("c", FLOAT), ("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[3f32, 6.0, 9.0, 12.0]), bytes(&[30f32])]);
+}
+
+#[test]
+fn what_is_known_at_import_is_an_output_too() {
+    let found =
+        Model::default().input("x", FLOAT, &[1, 5], &[0f32; 5]).node("Shape", &["x"], "s", vec![]).run(&[("s", INT64)]);
+    assert_eq!(found, [bytes(&[1i64, 5])]);
+}
+
+#[test]
+fn a_constant_for_no_input_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.npy");
+    Array { kind: TensorType::F32, dims: vec![1], data: vec![0; 4] }.write(&file).unwrap();
+    let model = ModelProto {
+        opset_import: vec![OperatorSetIdProto { version: Some(17), ..OperatorSetIdProto::default() }],
+        graph: Some(Model::default().input("x", FLOAT, &[1], &[0f32]).node("Relu", &["x"], "y", vec![]).graph),
+        ..ModelProto::default()
+    };
+    let path = folder.path().join("m.onnx");
+    std::fs::write(&path, model.encode_to_vec()).unwrap();
+    let constants = vec![format!("z={}", file.display())];
+    let options = Options { model: path, package: folder.path().join("m.cwk"), constants, ..Options::default() };
+    let refused = import(&options, &mut |_, _| {}).unwrap_err().to_string();
+    assert_eq!(refused, "the model has no input `z`; it has: x");
+}
