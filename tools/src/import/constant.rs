@@ -45,7 +45,7 @@ impl Constant {
     }
 
     /// The same whole numbers as another type of whole numbers.
-    pub fn as_element(self, element: Element) -> Constant {
+    pub fn with_element(self, element: Element) -> Constant {
         assert_eq!(self.element.is_whole(), element.is_whole(), "floats stay floats");
         Constant { element, ..self }
     }
@@ -104,7 +104,7 @@ impl Constant {
     pub fn from_array(array: &Array) -> Result<Constant, Why> {
         let bytes = array.data.as_slice();
         let (dims, whole) = (array.dims.clone(), |data: Vec<i64>, element| {
-            Ok(Constant::integers(array.dims.clone(), data).as_element(element))
+            Ok(Constant::integers(array.dims.clone(), data).with_element(element))
         });
         index::elements(&dims)?;
         match array.kind {

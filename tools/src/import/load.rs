@@ -151,7 +151,7 @@ impl Loader {
         self.keep(node.clone())?;
         let Some(mask) = mask else { return Ok(()) };
         let shape = self.graph.add(format!("{} shape", node.name), Vec::new(), None);
-        let ones = Constant::integers(vec![1], vec![1]).as_element(Element::Bool);
+        let ones = Constant::integers(vec![1], vec![1]).with_element(Element::Bool);
         self.keep(Node { op: Op::Shape { start: 0, end: None }, outputs: vec![shape], ..node.clone() })?;
         let op = Op::ConstantOfShape { value: ones };
         self.keep(Node { op, inputs: vec![Some(shape)], outputs: vec![mask], ..node })

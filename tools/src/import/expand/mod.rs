@@ -156,7 +156,7 @@ impl Emitter<'_> {
     }
 
     fn whole(&mut self, number: i64, element: Element) -> ValueId {
-        self.constant(Constant::integers(vec![], vec![number]).as_element(element))
+        self.constant(Constant::integers(vec![], vec![number]).with_element(element))
     }
 
     fn fresh(&self) -> String {

@@ -73,7 +73,7 @@ fn picked(x: &Constant, map: &Map) -> Option<Constant> {
         }
         (Data::I64(data), Fill::Whole(fill)) => {
             let data = places.map(|place| place.map_or(fill, |i| data[i])).collect();
-            Constant::integers(dims.clone(), data).as_element(x.element)
+            Constant::integers(dims.clone(), data).with_element(x.element)
         }
         _ => return None,
     })
@@ -102,7 +102,7 @@ fn concat(parts: &[&Constant], axis: i64, dims: Vec<usize>) -> Result<Constant, 
     if parts.iter().all(|part| part.as_integers().is_some()) {
         let row = |o: usize| parts.iter().filter_map(move |p| Some(&p.as_integers()?[o * rows(p)..(o + 1) * rows(p)]));
         let joined = Constant::integers(dims, (0..outer).flat_map(row).flatten().copied().collect());
-        return Ok(joined.as_element(parts[0].element));
+        return Ok(joined.with_element(parts[0].element));
     }
     Err(Why::Form("it joins floats with integers"))
 }

@@ -16,7 +16,7 @@ pub fn cast(from: &Constant, to: Element) -> Option<Constant> {
         (Data::I64(data), Element::Int64) => data.to_vec(),
         _ => return None,
     };
-    Some(Constant::integers(from.dims.clone(), data).as_element(to))
+    Some(Constant::integers(from.dims.clone(), data).with_element(to))
 }
 
 /// A function of one float; none where it is not computed here.
@@ -109,7 +109,7 @@ pub fn words(op: WordOp, all: &[&Constant], dims: Vec<usize>) -> Option<Constant
     let truth =
         !matches!(op, WordOp::Add | WordOp::Sub | WordOp::Mul | WordOp::Div | WordOp::Min | WordOp::Max | WordOp::Pow);
     let element = if truth { Element::Bool } else { first.element };
-    Some(Constant::integers(dims, data?).as_element(element))
+    Some(Constant::integers(dims, data?).with_element(element))
 }
 
 fn integers(op: WordOp, a: i64, b: i64) -> Option<i64> {
@@ -143,7 +143,7 @@ fn select(all: &[&Constant], dims: Vec<usize>) -> Option<Constant> {
         (Data::I64(x), Data::I64(y)) => {
             let pairs = side(x, a, &dims).zip(side(y, b, &dims)).zip(picks);
             let data = pairs.map(|((x, y), pick)| if pick { x } else { y }).collect();
-            Some(Constant::integers(dims, data).as_element(a.element))
+            Some(Constant::integers(dims, data).with_element(a.element))
         }
         _ => None,
     }

@@ -73,7 +73,7 @@ fn filled(dims: &Constant, value: &Constant) -> Result<Constant, Why> {
     match &value.data {
         Data::F32(data) if data.len() == 1 => Ok(Constant::floats(dims, vec![data[0]; count])),
         Data::I64(data) if data.len() == 1 => {
-            Ok(Constant::integers(dims, vec![data[0]; count]).as_element(value.element))
+            Ok(Constant::integers(dims, vec![data[0]; count]).with_element(value.element))
         }
         _ => Err(Why::Form("its value is not one element")),
     }
@@ -104,7 +104,7 @@ fn range(bounds: &[&Constant]) -> Result<Constant, Why> {
     let count = count as usize;
     if let (Some(first), Some(step)) = (only(start), only(delta)) {
         let data = (0..count).map(|i| first.wrapping_add(step.wrapping_mul(whole(i)))).collect();
-        return Ok(Constant::integers(vec![count], data).as_element(start.element));
+        return Ok(Constant::integers(vec![count], data).with_element(start.element));
     }
     let (first, step) = (start.scalar().ok_or_else(wrong)?, delta.scalar().ok_or_else(wrong)?);
     let data = (0..count).map(|i| (f64::from(first) + i as f64 * f64::from(step)) as f32).collect();
@@ -144,10 +144,10 @@ fn folded(op: FoldOp, axes: &[usize], x: &Constant, dims: Vec<usize>) -> Option<
         results[target] = Some(results[target].map_or(value, join));
     }
     let data: Option<Vec<i64>> = results.into_iter().collect();
-    Some(Constant::integers(dims, data?).as_element(x.element))
+    Some(Constant::integers(dims, data?).with_element(x.element))
 }
 
 /// A constant of truth values.
 fn truths(dims: Vec<usize>, data: Vec<i64>) -> Constant {
-    Constant::integers(dims, data).as_element(Element::Bool)
+    Constant::integers(dims, data).with_element(Element::Bool)
 }
