@@ -9,6 +9,7 @@ use super::requests::Phase;
 use super::strategy::{Batch, Policy};
 use crate::base::Nanos;
 use crate::order::{Action, ActionKind, Item, Items, Reject, Window};
+use crate::profile::Cost;
 
 /// What a device is to do next.
 enum Next {
@@ -159,12 +160,9 @@ impl Core {
             self.requests.get_mut(request).phase = Phase::Bound { action };
         }
         self.counters.infers += 1;
-        // What comes later than its bound is not waited for while work is queued behind it; otherwise
-        // for as long as the batch itself takes, or for a while that its deadline can spare: nobody
-        // gains by an INFER that runs without it. A worker that wakes a little late must still be able
-        // to start with what is there.
-        let patience = self.config.input_patience.min(Nanos(latest.since(now).0 / 8));
-        let idle = if device.booked.is_empty() { cost.expected.max(patience) } else { Nanos::ZERO };
+        let device = &self.devices[place];
+        let idle = self.idle_wait(place, cost, latest.since(now));
+        // A worker that wakes a little late must still be able to start with what is there.
         let ready_by = ready_by.max(expected_start + idle).min(latest - self.config.safety_margin).max(now);
         let action = Action {
             id,
@@ -175,6 +173,14 @@ impl Core {
             kind: ActionKind::Infer { device: device.id, shape, batch: cost.batch, items },
         };
         out.push(Output::Action { worker: self.workers[worker].id, action });
+    }
+
+    /// How long an input that is later than its bound is waited for: not at all while work is queued
+    /// behind it, otherwise for as long as the batch itself takes, or for a while that its deadline can
+    /// spare. Nobody gains by an INFER that runs without it.
+    fn idle_wait(&self, place: usize, cost: Cost, left: Nanos) -> Nanos {
+        let patience = self.config.input_patience.min(Nanos(left.0 / 8));
+        if self.devices[place].booked.is_empty() { cost.expected.max(patience) } else { Nanos::ZERO }
     }
 
     /// Refuses a booked request that can't be in time any more.

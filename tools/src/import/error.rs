@@ -34,6 +34,9 @@ pub enum ImportError {
         /// What is missing.
         what: &'static str,
     },
+    /// A graph that computes nothing.
+    #[error("the model has no output")]
+    NoOutput,
     /// An operator set older or newer than what is understood.
     #[error("operator set {found} is not supported, only {least} to {most}")]
     OperatorSet {

@@ -92,6 +92,9 @@ pub fn from_proto(
         check_name("output", name)?;
         loader.graph.outputs.push(id);
     }
+    if loader.graph.outputs.is_empty() {
+        return Err(ImportError::NoOutput);
+    }
     loader.graph.remove_dead();
     Ok(Model { graph: loader.graph, declared, types })
 }
