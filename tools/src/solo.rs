@@ -99,6 +99,22 @@ impl Solo {
         threads: usize,
         cut: Cut,
     ) -> Result<Solo, SoloError> {
+        let config = CpuConfig { compute_threads: threads, ..CpuConfig::default() };
+        Solo::load_on(package, shape, batch, set, &config, cut)
+    }
+
+    /// [`Solo::load`], on a device of that configuration.
+    ///
+    /// # Errors
+    /// [`SoloError`].
+    pub fn load_on(
+        package: &Package,
+        shape: ShapeId,
+        batch: BatchSize,
+        set: InstructionSet,
+        config: &CpuConfig,
+        cut: Cut,
+    ) -> Result<Solo, SoloError> {
         if package.target != Target::CpuF32 {
             return Err(SoloError::Target { found: package.target, wanted: Target::CpuF32 });
         }
@@ -120,7 +136,7 @@ impl Solo {
                 plan.launches.chunks(1).map(|one| CheckedPlan::new(one, spaces)).collect::<Result<_, _>>()?
             }
         };
-        let driver = Driver::cpu(&CpuConfig { compute_threads: threads, ..CpuConfig::default() })?;
+        let driver = Driver::cpu(config)?;
         let context = driver.context(0)?;
         let module = Module::load(&context, image(set)?)?;
         let mut stream = Stream::new(&context, 4)?;
