@@ -5,6 +5,7 @@ use kernels::launch::{BuildError, CheckedPlan, Executable, PlanError, Spaces, St
 use kernels::operand::{Binding, MAX_BATCH};
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{Package, PackageError, SlotLayout, Target, WeightReader};
+use std::time::Duration;
 use sys::cpu::CpuConfig;
 use sys::cuda::{
     Context, CopyPart, DeviceLease, Driver, DriverError, Module, ModuleError, OpenError, Returned, SmallWrite, Stream,
@@ -57,6 +58,9 @@ pub enum SoloError {
     #[error(transparent)]
     Stream(#[from] StreamError),
 }
+
+/// How often it is looked whether an operation is finished.
+const LOOK: Duration = Duration::from_micros(20);
 
 /// How a plan is cut into graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,8 +245,13 @@ impl Solo {
 
 /// Waits for the only operation in flight; its leases, and how long it took on the device.
 fn finish(stream: &mut Stream) -> Result<(Returned, Result<u64, DriverError>), DriverError> {
-    stream.synchronize()?;
-    let Some(finished) = stream.poll() else { unreachable!("a synchronised stream has completed its operation") };
+    // Asleep in between: whoever spins here takes a core from the compute thread, or sends others to its core.
+    while !stream.check()? {
+        std::thread::sleep(LOOK);
+    }
+    let Some(finished) = stream.poll() else {
+        unreachable!("a stream with nothing under way has completed its operation")
+    };
     Ok((finished.leases, finished.elapsed_ns))
 }
 
