@@ -191,6 +191,7 @@ impl Clamp {
     /// In registers.
     #[inline(always)]
     pub(crate) fn lanes<S: Simd>(&self, s: S) -> ClampLanes<S> {
+        #[expect(clippy::manual_map, reason = "a closure may stay a call without the instruction set")]
         let gate = match self.gate {
             Some([a, b]) => Some([s.splat(a), s.splat(b)]),
             Option::None => Option::None,
