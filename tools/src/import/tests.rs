@@ -255,7 +255,7 @@ fn a_concatenation_within_a_larger_one_is_made_there() {
         let read = b.conv(inner, 16, channels + 16, 1);
         b.node(Op::Concat { axis: 1 }, &[inner, third, read]);
         let mut image = WeightImage::new(2 << 20);
-        let compiled = compile(&b.finish(), &[vec![vec![3, 8, 8]]], &mut image, &mut |_, _| {}).unwrap();
+        let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
         let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
         let count = compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count();
         assert_eq!(count, copies, "{channels} channels");
