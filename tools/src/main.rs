@@ -10,6 +10,7 @@ mod inspect;
 #[cfg(test)]
 mod models;
 mod npy;
+mod onnx_runtime;
 mod print;
 mod solo;
 mod vision;

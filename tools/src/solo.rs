@@ -5,6 +5,7 @@ use kernels::launch::{BuildError, CheckedPlan, Executable, PlanError, Spaces, St
 use kernels::operand::{Binding, MAX_BATCH};
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{Package, PackageError, SlotLayout, Target, WeightReader};
+use std::time::Duration;
 use sys::cpu::CpuConfig;
 use sys::cuda::{
     Context, CopyPart, DeviceLease, Driver, DriverError, Module, ModuleError, OpenError, Returned, SmallWrite, Stream,
@@ -58,6 +59,9 @@ pub enum SoloError {
     Stream(#[from] StreamError),
 }
 
+/// How often it is looked whether an operation is finished.
+const LOOK: Duration = Duration::from_micros(20);
+
 /// How a plan is cut into graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -99,6 +103,22 @@ impl Solo {
         threads: usize,
         cut: Cut,
     ) -> Result<Solo, SoloError> {
+        let config = CpuConfig { compute_threads: threads, ..CpuConfig::default() };
+        Solo::load_on(package, shape, batch, set, &config, cut)
+    }
+
+    /// [`Solo::load`], on a device of that configuration.
+    ///
+    /// # Errors
+    /// [`SoloError`].
+    pub fn load_on(
+        package: &Package,
+        shape: ShapeId,
+        batch: BatchSize,
+        set: InstructionSet,
+        config: &CpuConfig,
+        cut: Cut,
+    ) -> Result<Solo, SoloError> {
         if package.target != Target::CpuF32 {
             return Err(SoloError::Target { found: package.target, wanted: Target::CpuF32 });
         }
@@ -120,7 +140,7 @@ impl Solo {
                 plan.launches.chunks(1).map(|one| CheckedPlan::new(one, spaces)).collect::<Result<_, _>>()?
             }
         };
-        let driver = Driver::cpu(&CpuConfig { compute_threads: threads, ..CpuConfig::default() })?;
+        let driver = Driver::cpu(config)?;
         let context = driver.context(0)?;
         let module = Module::load(&context, image(set)?)?;
         let mut stream = Stream::new(&context, 4)?;
@@ -225,8 +245,13 @@ impl Solo {
 
 /// Waits for the only operation in flight; its leases, and how long it took on the device.
 fn finish(stream: &mut Stream) -> Result<(Returned, Result<u64, DriverError>), DriverError> {
-    stream.synchronize()?;
-    let Some(finished) = stream.poll() else { unreachable!("a synchronised stream has completed its operation") };
+    // Asleep in between: whoever spins here takes a core from the compute thread, or sends others to its core.
+    while !stream.check()? {
+        std::thread::sleep(LOOK);
+    }
+    let Some(finished) = stream.poll() else {
+        unreachable!("a stream with nothing under way has completed its operation")
+    };
     Ok((finished.leases, finished.elapsed_ns))
 }
 

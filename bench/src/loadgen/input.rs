@@ -28,7 +28,8 @@ pub fn payloads(model: &ModelEntry, shape: ShapeId, count: usize, seed: u64) -> 
     Ok(payloads)
 }
 
-fn values(kind: TensorType, bytes: usize, stream: &mut Seeded) -> Vec<u8> {
+/// Seeded values of one type, so many bytes; see [`payloads`].
+pub fn values(kind: TensorType, bytes: usize, stream: &mut Seeded) -> Vec<u8> {
     let count = bytes / kind.bytes();
     let mut values = Vec::with_capacity(bytes);
     for _ in 0..count {

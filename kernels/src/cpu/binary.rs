@@ -3,7 +3,7 @@
 use super::micro::{Lanes, Simd, zip};
 use super::unary::activate;
 use super::view::{Memory, Target};
-use super::{Tile, at};
+use super::{LANES, Tile, at};
 use crate::operand::Operand;
 use crate::params::{ActivationKind, Binary, BinaryOp, RANK};
 
@@ -19,6 +19,23 @@ fn side<'a>(memory: &Memory<'a>, operand: &Operand, first: usize, stride: u32, l
         return Lanes::One(memory.source(operand, first, 1).get(0));
     }
     Lanes::Each(memory.source(operand, first, len))
+}
+
+/// One side of all rows at once, where rows of 16 follow one another or are the same.
+#[inline(always)]
+fn joined<'a>(
+    memory: &Memory<'a>,
+    operand: &Operand,
+    first: usize,
+    strides: &[u32; RANK],
+    len: usize,
+) -> Option<Lanes<'a>> {
+    match [strides[ROW], strides[LAST]] {
+        [crate::params::LANES, 1] => Some(Lanes::Each(memory.source(operand, first, len))),
+        [0, 1] => Some(Lanes::Again(memory.source(operand, first, LANES))),
+        [0, 0] => Some(side(memory, operand, first, 0, len)),
+        _ => None,
+    }
 }
 
 #[inline(always)]
@@ -65,10 +82,24 @@ pub(crate) fn run<S: Simd>(s: S, p: &Binary, tile: Tile<'_>) {
     }
     let len = at(p.dims[LAST]);
     let Some(op) = BinaryOp::from_u32(p.op) else { unreachable!("a checked block names its function") };
-    for _ in 0..p.dims[ROW] {
-        let left = side(&tile.memory, &p.a, a, p.a_strides[LAST], len);
-        let right = side(&tile.memory, &p.b, b, p.b_strides[LAST], len);
-        let mut target = tile.memory.target(&p.y, y, len);
+    // Rows of 16 that follow one another are one row.
+    let all = at(p.dims[ROW]) * len;
+    let whole = if len == LANES && at(p.y_strides[ROW]) == LANES {
+        let left = joined(&tile.memory, &p.a, a, &p.a_strides, all);
+        left.zip(joined(&tile.memory, &p.b, b, &p.b_strides, all))
+    } else {
+        None
+    };
+    let (rows, row_len) = if whole.is_some() { (1, all) } else { (p.dims[ROW], len) };
+    for _ in 0..rows {
+        let (left, right) = match whole {
+            Some(whole) => whole,
+            None => (
+                side(&tile.memory, &p.a, a, p.a_strides[LAST], len),
+                side(&tile.memory, &p.b, b, p.b_strides[LAST], len),
+            ),
+        };
+        let mut target = tile.memory.target(&p.y, y, row_len);
         row(s, op, left, right, &mut target);
         if p.activation.kind != ActivationKind::None as u32 {
             activate(s, &p.activation, &mut target);

@@ -8,6 +8,12 @@ use crate::params::{GlobalPool, Pool, PoolKind, blocks_of};
 #[inline(always)]
 fn inside(out: usize, [input, kernel, stride, dilation, pad]: [usize; 5]) -> [usize; 3] {
     let start = out * stride;
+    if dilation == 1 {
+        // The usual case, without a division for each pixel.
+        let skipped = pad.saturating_sub(start);
+        let first = start + skipped - pad;
+        return [first, (input - first).min(kernel - skipped), 1];
+    }
     let skipped = pad.saturating_sub(start).div_ceil(dilation);
     let first = start + skipped * dilation - pad;
     let number = (input - first).div_ceil(dilation).min(kernel - skipped);

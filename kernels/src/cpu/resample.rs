@@ -29,6 +29,7 @@ pub(crate) fn run<S: Simd>(s: S, r: &Resample, tile: Tile<'_>) {
                 |x| s.mul(x, weight),
             ),
             Lanes::One(x) => y.as_mut().fill(x * weights[0]),
+            Lanes::Again(_) => unreachable!("a row is one of the image or the filler"),
         }
         for (&place, &weight) in places.iter().zip(weights).skip(1) {
             let (so_far, weight) = (Lanes::Each(y.itself()), s.splat(weight));

@@ -19,8 +19,10 @@ pub(crate) fn enter<S: Simd>(_: S, e: &Enter, tile: Tile<'_>) {
         let lanes = (channels - block * LANES).min(LANES);
         let x = &x[block * LANES * hw..][..lanes * hw];
         for (place, y) in y.chunks_exact_mut(LANES).enumerate() {
-            for (lane, y) in y.iter_mut().enumerate() {
-                *y = if lane < lanes { x[lane * hw + place] } else { 0.0 };
+            // One store for all lanes, then one for each channel: no choice a lane.
+            y.fill(0.0);
+            for (lane, y) in y[..lanes].iter_mut().enumerate() {
+                *y = x[lane * hw + place];
             }
         }
     }

@@ -26,9 +26,7 @@ impl Sliding {
     /// A window over `[in_h, in_w]`, yielding `[out_h, out_w]`.
     #[inline(always)]
     pub(crate) fn new(window: &Window, [in_h, in_w]: [u32; 2], [out_h, out_w]: [u32; 2]) -> Sliding {
-        let pointwise = window.taps() == 1
-            && [window.stride_h, window.stride_w, window.pad_top + 1, window.pad_left + 1] == [1; 4]
-            && [in_h, in_w] == [out_h, out_w];
+        let pointwise = window.is_pointwise() && [in_h, in_w] == [out_h, out_w];
         // A 1x1 window at stride 1 sees an image as one long row.
         let ([in_h, in_w], out_w) = if pointwise { ([1, in_h * in_w], in_h * in_w) } else { ([in_h, in_w], out_w) };
         let mut offsets = [0; MAX_TAPS];

@@ -55,6 +55,11 @@ impl Window {
         self.kernel_h * self.kernel_w
     }
 
+    /// Whether each output sees the input at its own place alone, if both have the same size.
+    pub(crate) const fn is_pointwise(&self) -> bool {
+        self.taps() == 1 && self.stride_h == 1 && self.stride_w == 1 && self.pad_top == 0 && self.pad_left == 0
+    }
+
     pub(crate) fn check(&self) -> Result<(), BlockError> {
         within("window.kernel_h", self.kernel_h, 1, MAX_WINDOW)?;
         within("window.kernel_w", self.kernel_w, 1, MAX_WINDOW)?;

@@ -11,13 +11,14 @@ use runtime::host::config::DEFAULT_GATEWAY;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::bench_kernels::{self, KernelsArgs, KernelsError};
 use crate::duration;
 use crate::print::{remark, say, say_part};
 
 /// Different inputs that are sent in turn.
 const INPUTS: usize = 4;
 
-/// Measure a running server
+/// Measure a running server, or the kernels
 #[derive(Args, Debug)]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -30,6 +31,8 @@ enum Experiment {
     Sweep(SweepArgs),
     /// How predictable is it? One request at a time
     Predict(PredictArgs),
+    /// How fast are the kernels? Needs no server: pairs of a plan and ONNX Runtime on one core, in turn
+    Kernels(KernelsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -96,6 +99,9 @@ pub enum Error {
     /// The load can't be generated.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The kernels can't be measured.
+    #[error(transparent)]
+    Kernels(#[from] KernelsError),
     /// The result can't be printed.
     #[error("can't write the result: {0}")]
     Json(#[from] serde_json::Error),
@@ -109,6 +115,10 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     match &args.experiment {
         Experiment::Sweep(args) => run_sweep(args),
         Experiment::Predict(args) => run_predict(args),
+        Experiment::Kernels(args) => {
+            let comparisons = bench_kernels::run(args)?;
+            print(&comparisons, args.json, || comparisons.table())
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod bench;
+mod bench_kernels;
 pub mod ctl;
 pub mod demo;
 pub mod import;

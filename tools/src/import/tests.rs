@@ -113,7 +113,8 @@ fn normalisation_activation_and_residual_move_into_convolutions() {
 
 #[test]
 fn an_affine_function_moves_into_an_unpadded_convolution_only() {
-    for (size, nodes) in [(1, 2), (3, 4)] {
+    // Where it can't move it is one convolution of each channel by itself.
+    for (size, nodes) in [(1, 2), (3, 3)] {
         let mut b = Builder::new();
         let x = b.graph.inputs[0];
         let exp = b.node(Op::Unary(Activation::new(kernels::params::ActivationKind::Exp, 0.0, 0.0)), &[x]);
@@ -125,6 +126,21 @@ fn an_affine_function_moves_into_an_unpadded_convolution_only() {
         let graph = fused(&b.finish(), &[16, 4, 4]);
         assert_eq!(graph.nodes.len(), nodes, "kernel {size}");
     }
+}
+
+#[test]
+fn a_normalisation_that_stays_is_one_pass_with_its_activation() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let statistics: Vec<ValueId> = (0..4).map(|_| b.given(Constant::floats(vec![16], vec![4.0; 16]))).collect();
+    let normal = b.node(Op::BatchNorm { epsilon: 0.0 }, &[&[x], statistics.as_slice()].concat());
+    b.node(Op::Unary(Activation::RELU), &[normal]);
+    let graph = fused(&b.finish(), &[16, 4, 4]);
+    let [only] = graph.nodes.as_slice() else { panic!("one node, not {:?}", graph.nodes) };
+    assert!(matches!(&only.op, Op::Conv(conv, activation) if conv.groups == 16 && *activation == Activation::RELU));
+    // 4 / sqrt(4), and 4 - 4 * that.
+    assert_eq!(graph.constant_input(only, 1).unwrap().as_floats().unwrap(), [2.0; 16]);
+    assert_eq!(graph.constant_input(only, 2).unwrap().as_floats().unwrap(), [-4.0; 16]);
 }
 
 #[test]
@@ -220,6 +236,24 @@ fn concatenation_of_whole_blocks_needs_no_copy() {
         let x = b.graph.inputs[0];
         let (left, right) = (b.conv(x, channels, 3, 1), b.conv(x, 16, 3, 3));
         b.node(Op::Concat { axis: 1 }, &[left, right]);
+        let mut image = WeightImage::new(2 << 20);
+        let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
+        let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
+        let count = compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count();
+        assert_eq!(count, copies, "{channels} channels");
+        assert_eq!(compiled.plans.len(), 5);
+    }
+}
+
+#[test]
+fn a_concatenation_within_a_larger_one_is_made_there() {
+    for (channels, copies) in [(32, 0), (24, 3)] {
+        let mut b = Builder::new();
+        let x = b.graph.inputs[0];
+        let (left, right, third) = (b.conv(x, channels, 3, 1), b.conv(x, 16, 3, 3), b.conv(x, 16, 3, 1));
+        let inner = b.node(Op::Concat { axis: 1 }, &[left, right]);
+        let read = b.conv(inner, 16, channels + 16, 1);
+        b.node(Op::Concat { axis: 1 }, &[inner, third, read]);
         let mut image = WeightImage::new(2 << 20);
         let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
         let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;

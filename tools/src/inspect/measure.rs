@@ -6,11 +6,14 @@ use kernels::image::InstructionSet;
 use kernels::peak::flops_per_second;
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::Package;
+use sys::cpu::CpuConfig;
 
 use crate::solo::{Cut, Solo, SoloError};
 
 /// Time in which the core's peak is looked for.
 const PEAK_BUDGET: Duration = Duration::from_millis(100);
+/// How long an engine waits for the next launch before it sleeps.
+const AWAKE_NS: u64 = 100_000_000;
 /// Fewest counted runs.
 const MIN_RUNS: usize = 5;
 
@@ -37,7 +40,9 @@ impl Times {
         threads: usize,
         budget: Duration,
     ) -> Result<Times, SoloError> {
-        let mut solo = Solo::load(package, shape, batch, InstructionSet::best(), threads, Cut::EachLaunch)?;
+        // An engine that falls asleep between two launches has its waking counted in the second.
+        let config = CpuConfig { compute_threads: threads, spin_ns: AWAKE_NS, ..CpuConfig::default() };
+        let mut solo = Solo::load_on(package, shape, batch, InstructionSet::best(), &config, Cut::EachLaunch)?;
         solo.run()?;
         let mut samples: Vec<Vec<u64>> = Vec::new();
         let (begin, mut runs) = (Instant::now(), 0);

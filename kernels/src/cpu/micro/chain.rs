@@ -99,6 +99,8 @@ unsafe fn chain<S: Simd, const B: usize, const P: usize>(
     w: [*const f32; B],
     k: usize,
 ) {
+    // A copy of its own stays in registers, also where the caller's sums have a place in memory.
+    let mut own = *sum;
     for i in 0..k {
         let mut row = [s.splat(0.0); B];
         for b in 0..B {
@@ -109,10 +111,11 @@ unsafe fn chain<S: Simd, const B: usize, const P: usize>(
             // SAFETY: `k` elements of each `x` are readable, says the caller.
             let x = s.splat(unsafe { *x[p].add(i) });
             for b in 0..B {
-                sum[b][p] = s.fma(x, row[b], sum[b][p]);
+                own[b][p] = s.fma(x, row[b], own[b][p]);
             }
         }
     }
+    *sum = own;
 }
 
 /// Up to two output blocks of a convolution, all their pixels.
@@ -189,75 +192,30 @@ impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
             }
             left -= k;
         }
-        let (low, high) = (s.splat(span.clamp.low), s.splat(span.clamp.high));
+        let clamp = span.clamp.lanes(s);
         for b in 0..B {
             let y = &mut span.y[self.first_block + b];
             assert!((self.first + self.pixels) * LANES <= y.len(), "pixels within the output");
-            for p in 0..P {
-                if p >= self.pixels {
-                    break;
+            let residual = match &span.residual[self.first_block + b] {
+                Some(r) => {
+                    assert!((self.first + self.pixels) * LANES <= r.len(), "pixels within the residual");
+                    Some(r.as_ptr())
                 }
-                let at = (self.first + p) * LANES;
-                let mut out = sum[b][p];
-                if let Some(r) = &span.residual[self.first_block + b] {
-                    assert!(at + LANES <= r.len(), "pixels within the residual");
-                    // SAFETY: asserted.
-                    out = s.add(out, unsafe { s.load(r.as_ptr().add(at)) });
-                }
-                // SAFETY: asserted above.
-                unsafe { s.store(s.min(high, s.max(low, out)), y.as_ptr().add(at)) };
-            }
-        }
-    }
-}
-
-struct DepthwiseGroup<'a, 'b> {
-    x: &'a [f32],
-    weights: &'a [f32],
-    bias: &'a [f32],
-    places: Places<'b>,
-    clamp: &'b Clamp,
-    y: Target<'b>,
-}
-
-/// One channel block of a depthwise convolution, the pixels of `y` (at most what the instruction
-/// set takes at once). `weights` are `[taps][16]`.
-#[inline(always)]
-pub(crate) fn depthwise_group<S: Simd>(
-    s: S,
-    [x, weights, bias]: [&[f32]; 3],
-    places: Places<'_>,
-    clamp: &Clamp,
-    y: Target<'_>,
-) {
-    let pixels = y.len() / LANES;
-    let mut group = DepthwiseGroup { x, weights, bias, places, clamp, y };
-    s.tile(&mut group, 1, pixels);
-}
-
-impl<S: Simd> Group<S> for DepthwiseGroup<'_, '_> {
-    #[inline(always)]
-    fn run<const B: usize, const P: usize>(&mut self, s: S) {
-        let taps = self.places.taps();
-        assert!(self.weights.len() == taps * LANES && self.bias.len() == LANES, "a row of weights, a bias");
-        // SAFETY: asserted.
-        let mut sum = [unsafe { s.load(self.bias.as_ptr()) }; P];
-        for tap in 0..taps {
-            // SAFETY: asserted.
-            let w = unsafe { s.load(self.weights.as_ptr().add(tap * LANES)) };
-            let x = self.places.of_tap::<P>(self.x, tap);
+                None => None,
+            };
+            // Without an early end the loop is unrolled, and the sums need no place in memory.
             for p in 0..P {
-                // SAFETY: `of_tap` gives 16 elements each.
-                sum[p] = s.fma(unsafe { s.load(x[p]) }, w, sum[p]);
+                if p < self.pixels {
+                    let at = (self.first + p) * LANES;
+                    let mut out = sum[b][p];
+                    if let Some(r) = residual {
+                        // SAFETY: asserted.
+                        out = s.add(out, unsafe { s.load(r.add(at)) });
+                    }
+                    // SAFETY: asserted above.
+                    unsafe { s.store(clamp.apply(s, out), y.as_ptr().add(at)) };
+                }
             }
-        }
-        let (low, high) = (s.splat(self.clamp.low), s.splat(self.clamp.high));
-        for p in 0..P {
-            if p >= self.y.len() / LANES {
-                break;
-            }
-            // SAFETY: pixel `p` lies within `y`.
-            unsafe { s.store(s.min(high, s.max(low, sum[p])), self.y.as_ptr().add(p * LANES)) };
         }
     }
 }
@@ -353,7 +311,7 @@ fn store_columns<S: Simd>(s: S, span: &mut GemmSpan<'_>, [row, block]: [usize; 2
         }
         sum = s.add(sum, s.load_array(&lanes));
     }
-    let sum = s.min(s.splat(span.clamp.high), s.max(s.splat(span.clamp.low), sum));
+    let sum = span.clamp.lanes(s).apply(s, sum);
     if width == LANES {
         // SAFETY: the part has 16 elements.
         unsafe { s.store(sum, y.as_ptr()) };

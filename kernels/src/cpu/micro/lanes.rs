@@ -9,6 +9,8 @@ use crate::cpu::view::{Source, Target};
 pub(crate) enum Lanes<'a> {
     /// An element for each.
     Each(Source<'a>),
+    /// 16 elements, the same for every 16.
+    Again(Source<'a>),
     /// The same for all.
     One(f32),
 }
@@ -33,6 +35,7 @@ fn load<S: Simd>(s: S, x: &Source<'_>, i: usize, filler: f32) -> S::V {
 fn side<S: Simd>(s: S, x: &Lanes<'_>, i: usize) -> S::V {
     match x {
         Lanes::Each(x) => load(s, x, i, 1.0),
+        Lanes::Again(x) => load(s, x, 0, 1.0),
         Lanes::One(x) => s.splat(*x),
     }
 }

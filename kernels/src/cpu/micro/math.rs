@@ -153,26 +153,61 @@ pub(crate) trait Apply<S: Simd> {
     fn with(self, f: impl Fn(S::V) -> S::V);
 }
 
-/// The part of an activation that is a clamp, and the rest. Accumulators are clamped in registers;
-/// the rest takes a second pass over what was stored.
+/// The part of an activation that is applied to accumulators in registers, and the rest, which
+/// takes a second pass over what was stored.
 pub(crate) struct Clamp {
     /// Lower bound.
     pub(crate) low: f32,
     /// Upper bound.
     pub(crate) high: f32,
+    /// Factor and summand of a hard sigmoid by which the value is multiplied.
+    gate: Option<[f32; 2]>,
     /// What remains to be applied to the stored values.
     pub(crate) rest: Option<Activation>,
+}
+
+/// [`Clamp`] in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct ClampLanes<S: Simd> {
+    low: S::V,
+    high: S::V,
+    gate: Option<[S::V; 2]>,
 }
 
 impl Clamp {
     /// Splits `activation`.
     pub(crate) fn of(activation: &Activation) -> Clamp {
-        let all = Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY, rest: Option::None };
+        let all = Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY, gate: Option::None, rest: Option::None };
+        let (a, b) = (activation.a, activation.b);
         match ActivationKind::from_u32(activation.kind) {
             Some(ActivationKind::None) => all,
             Some(ActivationKind::Relu) => Clamp { low: 0.0, ..all },
-            Some(ActivationKind::Clip) => Clamp { low: activation.a, high: activation.b, ..all },
+            Some(ActivationKind::Clip) => Clamp { low: a, high: b, ..all },
+            Some(ActivationKind::HardSwish) => Clamp { gate: Some([a, b]), ..all },
             _ => Clamp { rest: Some(*activation), ..all },
+        }
+    }
+
+    /// In registers.
+    #[inline(always)]
+    pub(crate) fn lanes<S: Simd>(&self, s: S) -> ClampLanes<S> {
+        #[expect(clippy::manual_map, reason = "a closure may stay a call without the instruction set")]
+        let gate = match self.gate {
+            Some([a, b]) => Some([s.splat(a), s.splat(b)]),
+            Option::None => Option::None,
+        };
+        ClampLanes { low: s.splat(self.low), high: s.splat(self.high), gate }
+    }
+}
+
+impl<S: Simd> ClampLanes<S> {
+    /// Applied to 16 lanes.
+    #[inline(always)]
+    pub(crate) fn apply(&self, s: S, x: S::V) -> S::V {
+        let x = s.min(self.high, s.max(self.low, x));
+        match self.gate {
+            Some([a, b]) => s.mul(x, hard_sigmoid(s, x, a, b)),
+            Option::None => x,
         }
     }
 }

@@ -4,7 +4,7 @@ use kernels::params::{Activation, BinaryOp};
 
 use super::super::constant::Constant;
 use super::super::graph::{Graph, Node, ValueId};
-use super::super::op::{Conv, Op, Padding};
+use super::super::op::{Conv, Op, Padding, Slide};
 use super::{Facts, sides};
 
 /// `y = scale x + shift`, by channel.
@@ -182,4 +182,43 @@ fn scaled_inputs(graph: &Graph, node: &Node, affine: &Affine) -> Option<(Constan
         shifted.push(sum as f32);
     }
     Some((Constant::floats(weights.dims.clone(), scaled), Constant::floats(vec![out], shifted)))
+}
+
+/// An affine function of an image, of two nodes or a normalisation, as one convolution of each
+/// channel by itself: one pass over the image, with room for an activation.
+pub fn into_convolution(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
+    let node = &graph.nodes[index];
+    if graph.dims(node.output()).len() != 4 {
+        return false;
+    }
+    let Some((mut x, mut affine)) = variable_and_affine(graph, node, 1) else { return false };
+    let mut first = None;
+    if !matches!(node.op, Op::BatchNorm { .. }) {
+        let Some(producer) = facts.sole_maker(x) else { return false };
+        let Some((from, inner)) = variable_and_affine(graph, &graph.nodes[producer], 1) else { return false };
+        affine = after(&affine, &inner);
+        (x, first) = (from, Some(producer));
+    }
+    let output = graph.nodes[index].output();
+    let (name, channels) = (graph.value(output).name.clone(), affine.scale.len());
+    graph.nodes[index].op = Op::Conv(each_channel(channels), Activation::NONE);
+    graph.nodes[index].inputs = vec![Some(x)];
+    let weights = Constant::floats(vec![channels, 1, 1, 1], affine.scale);
+    set_weights(graph, index, &name, weights, Constant::floats(vec![channels], affine.shift));
+    if let Some(first) = first {
+        graph.nodes.remove(first);
+    }
+    true
+}
+
+/// The outer function of the inner one's result.
+fn after(outer: &Affine, inner: &Affine) -> Affine {
+    let channels = outer.scale.iter().zip(&outer.shift).zip(inner.scale.iter().zip(&inner.shift));
+    let (scale, shift) = channels.map(|((a, b), (c, d))| (a * c, a * d + b)).unzip();
+    Affine { scale, shift }
+}
+
+fn each_channel(groups: usize) -> Conv {
+    let slide = Slide { strides: [1, 1], dilations: [1, 1], pads: Padding::Explicit([0; 4]) };
+    Conv { kernel: Some([1, 1]), slide, groups }
 }

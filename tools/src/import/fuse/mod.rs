@@ -18,10 +18,11 @@ type Rule = fn(&mut Graph, &Facts, usize) -> bool;
 
 /// Fuses until no rule applies. Shapes must be known.
 pub fn fuse(graph: &mut Graph) {
-    let stages: [&[Rule]; 4] = [
+    let stages: [&[Rule]; 5] = [
         &[simplify::identity, simplify::matmul, simplify::global_mean, pattern::layer_norm],
         &[pattern::hard_swish, pattern::gated],
         &[affine::into_producer, affine::into_consumer],
+        &[affine::into_convolution, affine::into_producer],
         &[attach::residual, attach::activation],
     ];
     for rules in stages {

@@ -1,6 +1,6 @@
 //! Concatenations: in place where the parts can be made where they belong, else by copies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kernels::params::LANES;
 
@@ -21,15 +21,16 @@ pub struct Home {
     pub channel: usize,
 }
 
-/// The values of a graph that can be made within a concatenation along the channels of images.
+/// The values of a graph that can be made within a concatenation along the channels of images,
+/// concatenations within a larger one among them.
 pub fn homes(graph: &Graph) -> HashMap<ValueId, Home> {
-    let makers = graph.makers();
-    let made_as_image = |id: &ValueId| {
-        let op = makers.get(id).map(|&index| &graph.nodes[index].op);
-        matches!(op, Some(Op::Conv(..) | Op::Pool(_) | Op::GlobalPool(_)))
-    };
+    // Those that are blocked images for certain, so that there is something to make at home.
+    let mut images: HashSet<ValueId> = HashSet::new();
     let mut homes = HashMap::new();
     for node in &graph.nodes {
+        if matches!(node.op, Op::Conv(..) | Op::Pool(_) | Op::GlobalPool(_)) {
+            images.insert(node.output());
+        }
         let dims = graph.dims(node.output());
         let along_channels =
             matches!(node.op, Op::Concat { axis } if index::axis(axis, dims.len()).is_ok_and(|a| a == 1));
@@ -38,11 +39,14 @@ pub fn homes(graph: &Graph) -> HashMap<ValueId, Home> {
         }
         let mut channel = 0;
         for part in node.inputs.iter().flatten() {
-            let free = made_as_image(part) && !homes.contains_key(part) && !graph.outputs.contains(part);
+            let free = images.contains(part) && !homes.contains_key(part) && !graph.outputs.contains(part);
             if free && channel % LANES as usize == 0 {
                 homes.insert(*part, Home { whole: node.output(), channel });
             }
             channel += graph.dims(*part)[1];
+        }
+        if node.inputs.iter().flatten().any(|part| images.contains(part)) {
+            images.insert(node.output());
         }
     }
     homes
@@ -50,7 +54,10 @@ pub fn homes(graph: &Graph) -> HashMap<ValueId, Home> {
 
 impl Lowering<'_> {
     /// The view of a part with that home; the whole gets its buffer with its first part.
-    pub(super) fn image_at_home(&mut self, home: Home, dims: [usize; 4]) -> Result<View, Why> {
+    pub(super) fn image_at_home(&mut self, mut home: Home, dims: [usize; 4]) -> Result<View, Why> {
+        while let Some(outer) = self.homes.get(&home.whole) {
+            home = Home { whole: outer.whole, channel: outer.channel + home.channel };
+        }
         let whole = self.whole_image(home.whole)?;
         let blocks = blocks_of(whole.dims[1]);
         Ok(View::blocked(whole.buffer, dims, blocks, home.channel))
@@ -60,10 +67,16 @@ impl Lowering<'_> {
         if let Some(view) = self.views.get(&id) {
             return Ok(view.clone());
         }
-        let [n, c, h, w] = shape::image(self.graph.dims(id))?;
-        let blocks = blocks_of(c);
-        let buffer: BufferId = self.buffer(n * blocks * h * w * LANES as usize);
-        let view = View::blocked(buffer, [n, c, h, w], blocks, 0);
+        let dims = shape::image(self.graph.dims(id))?;
+        let view = match self.homes.get(&id).copied() {
+            Some(home) => self.image_at_home(home, dims)?,
+            None => {
+                let [n, c, h, w] = dims;
+                let blocks = blocks_of(c);
+                let buffer: BufferId = self.buffer(n * blocks * h * w * LANES as usize);
+                View::blocked(buffer, dims, blocks, 0)
+            }
+        };
         self.views.insert(id, view.clone());
         Ok(view)
     }
