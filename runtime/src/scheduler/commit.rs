@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::core::{Core, STEP_OUTPUTS};
+use super::due::Due;
 use super::event::{Outbox, Output};
 use super::mirror::{Committed, MAX_COMMITTED, Outstanding, Purpose, Weights};
 use super::requests::Phase;
@@ -51,7 +52,7 @@ impl Core {
         // Alone, started as soon as an order can reach the worker, is the best that can still happen.
         let last_start = |link: &super::strategy::Link| {
             let cost = self.store.costs(link.entry).one();
-            cost.map_or(Nanos::ZERO, |cost| link.due.latest(cost) + self.config.safety_margin)
+            cost.map_or(Nanos::ZERO, |cost| self.latest_start(link.due, cost))
         };
         let expiry = last_start(&first.link);
         if now + transport > expiry {
@@ -86,7 +87,7 @@ impl Core {
             return Next::Wait(Some(expiry.min(batch.start - lead)));
         }
         // What is ahead may end before it is expected to; beyond its spread that is no hope.
-        let latest = batch.due.latest(batch.cost) + self.config.safety_margin;
+        let latest = self.latest_start(batch.due, batch.cost);
         if latest < batch.start && batch.start.since(latest) > Nanos(variance.isqrt()) {
             return Next::Expired(batch.members[0]);
         }
@@ -108,8 +109,7 @@ impl Core {
 
     fn bind(&mut self, place: usize, batch: &Batch, now: Nanos, out: &mut Outbox) {
         let percentile = self.config.percentile;
-        // The margin that admission kept is there to be used.
-        let latest = batch.due.latest(batch.cost) + self.config.safety_margin;
+        let latest = self.latest_start(batch.due, batch.cost);
         let (free, _) = self.devices[place].exec_free(now);
         let (mut items, mut requests) = (Items::new(), ArrayVec::new());
         let (mut ready, mut ready_by) = (now + self.config.transport, now + self.config.transport);
@@ -119,7 +119,7 @@ impl Core {
             let booking = self.devices[place].unbook(member);
             let device = &self.devices[place];
             let admitted = self.requests.get(booking.request);
-            let last = booking.link.due.latest(batch.cost) + self.config.safety_margin;
+            let last = self.latest_start(booking.link.due, batch.cost);
             assert!(latest <= last, "a bound request must be in time by its bound");
             items.push(Item { request: admitted.ask.request, slot: admitted.slot });
             requests.push(booking.request);
@@ -173,6 +173,11 @@ impl Core {
             kind: ActionKind::Infer { device: device.id, shape, batch: cost.batch, items },
         };
         out.push(Output::Action { worker: self.workers[worker].id, action });
+    }
+
+    /// When work must have started. The margin that admission kept is there to be used.
+    fn latest_start(&self, due: Due, cost: Cost) -> Nanos {
+        due.latest(cost) + self.config.safety_margin
     }
 
     /// How long an input that is later than its bound is waited for: not at all while work is queued

@@ -229,6 +229,15 @@ fn what_moves_the_batch_among_the_elements_is_not_batched() {
     }
 }
 
+/// Copies of the first of the five plans of an 8x8 image.
+fn copies_in(b: Builder) -> usize {
+    let mut image = WeightImage::new(2 << 20);
+    let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
+    assert_eq!(compiled.plans.len(), 5);
+    let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
+    compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count()
+}
+
 #[test]
 fn concatenation_of_whole_blocks_needs_no_copy() {
     for (channels, copies) in [(32, 0), (24, 1)] {
@@ -236,12 +245,7 @@ fn concatenation_of_whole_blocks_needs_no_copy() {
         let x = b.graph.inputs[0];
         let (left, right) = (b.conv(x, channels, 3, 1), b.conv(x, 16, 3, 3));
         b.node(Op::Concat { axis: 1 }, &[left, right]);
-        let mut image = WeightImage::new(2 << 20);
-        let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
-        let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
-        let count = compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count();
-        assert_eq!(count, copies, "{channels} channels");
-        assert_eq!(compiled.plans.len(), 5);
+        assert_eq!(copies_in(b), copies, "{channels} channels");
     }
 }
 
@@ -254,12 +258,7 @@ fn a_concatenation_within_a_larger_one_is_made_there() {
         let inner = b.node(Op::Concat { axis: 1 }, &[left, right]);
         let read = b.conv(inner, 16, channels + 16, 1);
         b.node(Op::Concat { axis: 1 }, &[inner, third, read]);
-        let mut image = WeightImage::new(2 << 20);
-        let compiled = compile(&b.finish(), &variant(&[3, 8, 8]), &mut image, &mut |_, _| {}).unwrap();
-        let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
-        let count = compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count();
-        assert_eq!(count, copies, "{channels} channels");
-        assert_eq!(compiled.plans.len(), 5);
+        assert_eq!(copies_in(b), copies, "{channels} channels");
     }
 }
 

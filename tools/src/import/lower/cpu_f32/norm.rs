@@ -7,7 +7,7 @@ use super::step::{Step, at};
 use super::view::View;
 use super::weights::Packing;
 use crate::import::error::Why;
-use crate::import::graph::Node;
+use crate::import::graph::{Node, ValueId};
 use crate::import::index;
 use crate::import::page::number;
 use crate::import::shape;
@@ -65,29 +65,36 @@ impl Lowering<'_> {
 
     pub(super) fn reduce(&mut self, node: &Node, kind: ReduceKind, _keep: bool) -> Result<(), Why> {
         let id = self.input(node, 0)?;
-        let dims = self.graph.dims(id).to_vec();
         let axes = shape::reduced_axes(self.graph, node)?;
+        let (x, [outer, len, inner]) = self.along(id, &axes)?;
+        let y = self.new_tensor(node.output());
+        self.steps.push(Step::Reduce(Reduce {
+            x: at(x.buffer, x.first)?,
+            y: at(y, 0)?,
+            outer,
+            len,
+            inner,
+            kind: kind as u32,
+        }));
+        Ok(())
+    }
+
+    /// A value whose `axes` lie together, and the product of its dimensions before, in and behind them.
+    pub(super) fn along(&mut self, id: ValueId, axes: &[usize]) -> Result<(View, [u32; 3]), Why> {
+        let rank = self.graph.dims(id).len();
         let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
         let (x, first) = if adjacent {
             (self.contiguous(id)?, axes.first().copied().unwrap_or(0))
         } else {
             // Axes that lie apart go last.
-            let order: Vec<usize> = (0..dims.len()).filter(|i| !axes.contains(i)).chain(axes.clone()).collect();
+            let order: Vec<usize> = (0..rank).filter(|i| !axes.contains(i)).chain(axes.to_vec()).collect();
             let x = self.view(id)?.transposed(&order);
-            (self.copied_to_tensor(&x)?, dims.len() - axes.len())
+            (self.copied_to_tensor(&x)?, rank - axes.len())
         };
-        let y = self.new_tensor(node.output());
         let size = |dims: &[usize]| number(dims.iter().product(), "elements");
         let (outer, rest) = x.dims.split_at(first);
         let (len, inner) = rest.split_at(axes.len());
-        self.steps.push(Step::Reduce(Reduce {
-            x: at(x.buffer, x.first)?,
-            y: at(y, 0)?,
-            outer: size(outer)?,
-            len: size(len)?,
-            inner: size(inner)?,
-            kind: kind as u32,
-        }));
-        Ok(())
+        let sizes = [size(outer)?, size(len)?, size(inner)?];
+        Ok((x, sizes))
     }
 }

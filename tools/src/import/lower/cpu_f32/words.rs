@@ -85,27 +85,15 @@ impl Lowering<'_> {
 
     pub(super) fn fold(&mut self, node: &Node, op: FoldOp, axes: &[usize], flags: [bool; 3]) -> Result<(), Why> {
         let id = self.input(node, 0)?;
-        let dims = self.graph.dims(id).to_vec();
-        let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        let (x, first) = if adjacent {
-            (self.contiguous(id)?, axes.first().copied().unwrap_or(0))
-        } else {
-            // Axes that lie apart go last.
-            let order: Vec<usize> = (0..dims.len()).filter(|i| !axes.contains(i)).chain(axes.to_vec()).collect();
-            let x = self.view(id)?.transposed(&order);
-            (self.copied_to_tensor(&x)?, dims.len() - axes.len())
-        };
+        let (x, [outer, len, inner]) = self.along(id, axes)?;
         let y = self.new_tensor(node.output());
-        let size = |dims: &[usize]| number(dims.iter().product(), "elements");
-        let (outer, rest) = x.dims.split_at(first);
-        let (len, inner) = rest.split_at(axes.len());
         let [running, exclusive, reverse] = flags.map(u32::from);
         self.steps.push(Step::Fold(Fold {
             x: at(x.buffer, x.first)?,
             y: at(y, 0)?,
-            outer: size(outer)?,
-            len: size(len)?,
-            inner: size(inner)?,
+            outer,
+            len,
+            inner,
             op: op as u32,
             running,
             exclusive,
