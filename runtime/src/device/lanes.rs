@@ -54,6 +54,8 @@ pub struct Lanes {
     held: Vec<DeviceLease>,
     /// Operations that the driver refused: they complete in the next poll.
     refused: ArrayVec<Done, { LANE_CREDITS }>,
+    /// An operation came since copies were last moved.
+    untended: bool,
 }
 
 /// A stream and the errands of its operations, in order.
@@ -96,6 +98,7 @@ impl Lanes {
             output: LaneStream::new(context, COPIES_IN_FLIGHT)?,
             held: Vec::with_capacity(2 * MAX_BATCH + 1),
             refused: ArrayVec::new(),
+            untended: false,
         })
     }
 
@@ -125,6 +128,7 @@ impl Lanes {
         host_page: impl FnOnce(HostPage) -> SharedLease,
         now: Nanos,
     ) {
+        self.untended = true;
         let ticket = op.ticket();
         let submitted = match op {
             LaneOp::CopyPage { from, to, offset, bytes, .. } => {
@@ -148,8 +152,15 @@ impl Lanes {
 
     /// Moves copies on where nobody else does: at most a bounded number of bytes. Says whether any
     /// were moved, and so whether there may be more.
-    pub fn move_copies(&self) -> bool {
+    pub fn move_copies(&mut self) -> bool {
+        self.untended = false;
         self.context.driver().poll_copies(COPY_BUDGET_BYTES) > 0
+    }
+
+    /// Whether an operation came since [`Lanes::move_copies`]. Where the copy engines are polled nobody
+    /// begins it, and of what the driver refused nobody tells: whoever submits must not sleep on it.
+    pub fn is_untended(&self) -> bool {
+        self.untended
     }
 
     /// The next completed operation, if any.
@@ -350,3 +361,7 @@ fn fault_code(error: &StreamError) -> u32 {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

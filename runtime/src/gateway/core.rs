@@ -56,7 +56,7 @@ impl Core {
             Event::PayloadWhole(id) => self.payload_whole(now, id, out),
             Event::Withdraw { client, correlation } => {
                 if let Some(id) = self.slab.find(client, correlation) {
-                    self.withdraw(id);
+                    self.take_back(now, id, out);
                 }
             }
             Event::ClientGone(client) => self.client_gone(now, client),
@@ -260,7 +260,18 @@ impl Core {
         self.slab.wake(id, if receiving { now + self.config.patience } else { Nanos::MAX });
     }
 
-    /// The client takes an open request back: nobody is answered.
+    /// The client takes an open request back, and is told that it ended so.
+    fn take_back(&mut self, now: Nanos, id: RequestId, out: &mut Outbox) {
+        let Some(held) = self.slab.open_mut(id) else { return };
+        held.sending = Some(now);
+        let Request { client, correlation, .. } = held.request;
+        self.withdraw(id);
+        self.slab.wake(id, now + self.config.patience);
+        let (answer, stages) = (Answer::Withdrawn, Stages::default());
+        out.push(Output::Respond { client, correlation, request: id, answer, stages });
+    }
+
+    /// An open request is not wanted any more.
     fn withdraw(&mut self, id: RequestId) {
         let Some(held) = self.slab.open_mut(id) else { return };
         held.answer = Some(Answer::Withdrawn);

@@ -133,10 +133,13 @@ fn a_place_is_not_used_again_while_it_is_read() {
     let request = placed(&mut gateway, 1_000);
     say(&mut gateway, 20, Event::Place { request, worker: WORKER, slot: SLOT });
     let said = say(&mut gateway, 30, Event::Withdraw { client: CLIENT, correlation: 1 });
-    assert_eq!(said, [Output::Withdraw(request)]);
+    assert_eq!((responded(&said), &said[1]), (Some(Answer::Withdrawn), &Output::Withdraw(request)));
     assert_eq!((gateway.ends().withdrawn, gateway.held()), (1, 1));
+    say(&mut gateway, 35, Event::Sent(request));
+    assert_eq!((gateway.ends().ended(), gateway.held()), (1, 1), "its input is still being sent");
     say(&mut gateway, 40, Event::InputSent(request));
     assert_eq!(gateway.held(), 0);
+    assert_eq!(say(&mut gateway, 50, Event::Withdraw { client: CLIENT, correlation: 1 }), [], "it has ended");
 }
 
 #[test]

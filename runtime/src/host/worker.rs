@@ -241,7 +241,8 @@ impl Role for Worker {
         self.wake_machines(now);
         self.run_machines(now, io);
         let enlisting = self.enlist(now, io);
-        let next = if busy { Poll::Now } else { self.due() };
+        let untended = self.devices.iter().any(|device| device.lanes.is_untended());
+        let next = if busy || untended { Poll::Now } else { self.due() };
         next.min(enlisting)
     }
 

@@ -2,9 +2,14 @@
 
 use std::fs;
 
+use runtime::order::Reject;
+use runtime::package::Package;
+use runtime::wire::{Message, Outcome, Refusal};
 use serde_json::Value;
 
+use super::heavy;
 use super::house::{House, text};
+use super::raw::{Raw, frame};
 use super::trio::Trio;
 
 #[test]
@@ -62,4 +67,23 @@ fn three_processes_answer_as_one_does() {
     let mut server = house.serve(1);
     house.assert_serves(&mut server, 1);
     assert_eq!(split, fs::read(house.path("y.npy")).expect("written"), "the same bits");
+}
+
+#[test]
+fn a_request_that_is_taken_back_is_answered_so() {
+    let house = House::new(&[1]);
+    house.add_heavy();
+    let heavy = Package::open(house.path("models/heavy.cwk")).expect("the package is whole").id;
+    let server = house.serve(1);
+    let mut client = Raw::welcome(&server.gateway);
+    // The device is busy with the first ones while the last is taken back.
+    (0..4).for_each(|id| client.ask(id, heavy, heavy::BYTES));
+    client.send(&frame(&Message::Withdraw { id: 3 }));
+    let mut answers: Vec<_> = (0..4).map(|_| client.answer()).collect();
+    answers.sort_by_key(|(id, _)| *id);
+    let done = Outcome::Done { late: false };
+    let withdrawn = Outcome::Refused(Refusal::Rejected(Reject::Withdrawn));
+    assert_eq!(answers, [(0, done), (1, done), (2, done), (3, withdrawn)]);
+    let status = house.ctl("status", &server.controller);
+    assert_eq!(status["requests"]["withdrawn"].as_u64(), Some(1), "{status}");
 }

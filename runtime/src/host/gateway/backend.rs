@@ -150,7 +150,8 @@ impl Gateway {
         let known = self.backend.workers.iter().find(|known| known.worker == worker);
         let bytes = self.core.input_bytes(request).unwrap_or(0);
         let place = &mut self.places[usize::from(request.index)];
-        // A worker that is gone takes no input; the scheduler learns of it and plans again.
+        // A worker that is gone takes no input, nor does a link that is full of others: the scheduler
+        // learns that it is missing and plans again.
         let welcomed = known.filter(|known| known.welcomed);
         let Some(link) = welcomed.and_then(|known| known.link).filter(|_| bytes > 0 && place.input.get().is_some())
         else {

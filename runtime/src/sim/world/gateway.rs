@@ -124,22 +124,10 @@ impl World {
         self.agenda.put(at, Happening::Withdraw { number });
     }
 
-    /// A client's change of mind is at its gateway, which answers it no more, unless it has already.
+    /// A client's change of mind is at its gateway.
     pub(super) fn on_withdraw(&mut self, number: u64) -> Result<(), Violation> {
         let Some(call) = self.clients.calls.get(&number) else { return Ok(()) };
-        let gateway = call.gateway;
-        let before = self.gateways[gateway].core.ends().withdrawn;
-        self.tell_gateway(gateway, Event::Withdraw { client: CLIENT, correlation: number }, None)?;
-        if self.gateways[gateway].core.ends().withdrawn > before {
-            self.check.answered(number)?;
-            self.check.ended(End::Withdrawn);
-            let request = self.clients.calls.get(&number).and_then(|call| call.request);
-            if let Some(request) = request {
-                self.check.forget(request);
-            }
-            self.close(number, self.config.client_link.delay, false);
-        }
-        Ok(())
+        self.tell_gateway(call.gateway, Event::Withdraw { client: CLIENT, correlation: number }, None)
     }
 
     /// Tells a gateway something, and others what it says to that. `arriving` is the request whose
