@@ -6,6 +6,7 @@ mod device;
 mod harness;
 mod image;
 mod layout;
+mod pixels;
 mod product;
 mod rows;
 mod strided;

@@ -2,7 +2,7 @@
 
 use super::{Kernel, KernelId, Launch, entry};
 use crate::operand::{ALIGNMENT, MAX_BATCH, Space};
-use crate::params::{Access, BlockError, Enter, EnterWhole, Leave, LeaveWhole, Region};
+use crate::params::{Access, BlockError, Enter, EnterPixels, EnterWhole, Leave, LeaveWhole, Region};
 use thiserror::Error;
 
 /// How large the memory is that a plan may use.
@@ -213,10 +213,11 @@ fn bound(region: &Region, kernel: KernelId, spaces: &Spaces) -> Result<(), Launc
     let Region { name: operand, operand: at, .. } = *region;
     let space = Space::from_u32(at.space).ok_or(LaunchError::UnknownSpace { operand, space: at.space })?;
     let written = region.access == Access::Write;
-    let enters = kernel == Enter::ID || kernel == EnterWhole::ID;
+    let copies_in = kernel == Enter::ID || kernel == EnterWhole::ID;
+    let enters = copies_in || kernel == EnterPixels::ID;
     let leaves = kernel == Leave::ID || kernel == LeaveWhole::ID;
     let allowed = match (space, written) {
-        (Space::Weights, false) => !enters && !leaves,
+        (Space::Weights, false) => !copies_in && !leaves,
         (Space::Weights, true) => false,
         (Space::Input, false) => enters,
         (Space::Output, true) => leaves,

@@ -2,9 +2,9 @@
 
 use super::{Launch, entry};
 use crate::params::{
-    Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, FoldOp, Gather, Gemm,
-    GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region, Resample,
-    Softmax, TopK, Unary, Whole, Window, WordOp, Words,
+    Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, FoldOp,
+    Gather, Gemm, GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region,
+    Resample, Softmax, TopK, Unary, Whole, Window, WordOp, Words,
 };
 
 /// One launch in words and numbers.
@@ -216,6 +216,13 @@ fn named(variant: Option<impl std::fmt::Debug>) -> String {
 impl Describe for EnterWhole {
     fn what(&self) -> String {
         format!("{} of {} to i32", joined(&[self.n, self.len]), named(Whole::from_u32(self.element)))
+    }
+}
+
+impl Describe for EnterPixels {
+    fn what(&self) -> String {
+        let order = if self.interleaved == 1 { "pixels" } else { "planes" };
+        format!("{} {order} of bytes to blocked", joined(&[self.n, self.channels, self.hw]))
     }
 }
 

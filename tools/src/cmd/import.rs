@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::import::{self, Options, error::ImportError};
+use crate::import::{self, Options, error::ImportError, normalise::Normalise};
 use crate::print::say_part;
 
 /// Compile an ONNX model into a package
@@ -26,6 +26,10 @@ pub struct ImportArgs {
     /// Bind an input as a constant; may be given several times
     #[arg(long = "const", value_name = "NAME=FILE.npy")]
     constants: Vec<String>,
+    /// Let an input come as bytes, normalised on the device: (byte - MEAN) / DEVIATION, one number or one for
+    /// each channel, comma-separated; with /nhwc behind it the channels of a pixel are neighbours
+    #[arg(long, value_name = "NAME=MEAN/DEVIATION")]
+    normalise: Vec<Normalise>,
     /// Replace the weights by random ones from this seed
     #[arg(long, value_name = "SEED")]
     random_weights: Option<u64>,
@@ -45,6 +49,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
         shapes: args.shapes,
         outputs: args.outputs,
         constants: args.constants,
+        normalise: args.normalise,
         random_weights: args.random_weights,
         name: args.name,
         card: args.card,

@@ -93,10 +93,10 @@ fn import(model: DemoModel, assets: &Path, package: &Path) -> Result<(), DemoErr
         package: unfinished.clone(),
         shapes: model.shapes.iter().map(|&shape| shape.to_owned()).collect(),
         outputs: model.outputs.iter().map(|&output| output.to_owned()).collect(),
-        constants: Vec::new(),
         random_weights: model.random_weights,
         name: Some(model.name.to_owned()),
         card: model.card_path(assets),
+        ..Options::default()
     };
     import::import(&options, &mut |_, _| {}).map_err(|source| DemoError::Import { model: model.name, source })?;
     fs::rename(&unfinished, package).map_err(|source| DemoError::File {

@@ -114,6 +114,7 @@ pub fn infer(graph: &Graph, node: &Node) -> Vec<Element> {
             _ => first,
         }],
         Op::Cast { to } => vec![*to],
+        Op::Pixels { .. } => vec![Element::Float],
         Op::Constant(constant) => vec![constant.element],
         Op::ConstantOfShape { value } => vec![value.element],
         Op::Shape { .. } | Op::Size => vec![Element::Int64],

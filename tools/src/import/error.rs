@@ -117,6 +117,14 @@ pub enum ImportError {
         /// What was given.
         text: String,
     },
+    /// A normalisation on the command line that can't be read.
+    #[error(
+        "`{text}` is no normalisation: wanted NAME=MEAN/DEVIATION or NAME=MEAN,MEAN,MEAN/DEVIATION,DEVIATION,DEVIATION, on the scale of bytes, deviations other than 0, and /nhwc behind it where pixels come interleaved"
+    )]
+    NormaliseSyntax {
+        /// What was given.
+        text: String,
+    },
     /// The file of a constant can't be read.
     #[error(transparent)]
     Npy(#[from] crate::npy::NpyError),

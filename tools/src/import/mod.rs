@@ -1,7 +1,7 @@
 //! `clockwork import`: a compiler from ONNX to packages.
 //!
 //! ```text
-//! load      ONNX file -> graph without shapes            (onnx, constant, op, graph, random)
+//! load      ONNX file -> graph without shapes            (onnx, constant, op, graph, random, normalise)
 //! batch     graph -> graph for one shape variant and batch size   (shape, element, fold, expand, index)
 //! fuse      fewer operations
 //! lower/    graph -> launches over one weight image      (page, workspace)
@@ -19,6 +19,7 @@ pub mod graph;
 pub mod index;
 pub mod load;
 pub mod lower;
+pub mod normalise;
 pub mod onnx;
 pub mod op;
 pub mod page;
@@ -42,6 +43,7 @@ use self::constant::Constant;
 use self::error::{ImportError, Why};
 use self::graph::{Graph, ValueId};
 use self::lower::cpu_f32;
+use self::normalise::Normalise;
 use self::page::WeightImage;
 use self::report::{PlanReport, Report};
 use self::variant::Variants;
@@ -60,6 +62,8 @@ pub struct Options {
     pub outputs: Vec<String>,
     /// Inputs that become constants, `NAME=FILE.npy`.
     pub constants: Vec<String>,
+    /// Inputs that come as bytes.
+    pub normalise: Vec<Normalise>,
     /// Replaces weights by random ones from this seed.
     pub random_weights: Option<u64>,
     /// The model's name; none: the file's.
@@ -81,6 +85,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     if let Some(seed) = options.random_weights {
         random::randomise(&mut model.graph, seed);
     }
+    options.normalise.iter().try_for_each(|rule| rule.apply(&mut model))?;
     let variants = variant::resolve(&model, &options.shapes)?;
     let mut image = WeightImage::new(CPU_PAGE_BYTES);
     let compiled = compile(&model.graph, &variants, &mut image, progress)?;

@@ -7,6 +7,7 @@ use prost::Message;
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{Package, TensorType};
 
+use super::normalise::Normalise;
 use super::onnx::tensor_shape_proto::{Dimension, dimension};
 use super::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
@@ -26,6 +27,7 @@ struct Model {
     graph: GraphProto,
     inputs: Vec<Vec<u8>>,
     bound: HashMap<String, Array>,
+    normalise: Vec<Normalise>,
 }
 
 fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
@@ -106,7 +108,8 @@ impl Model {
             array.write(&path(name)).unwrap();
             constants.push(format!("{name}={}", path(name).display()));
         }
-        let options = Options { model: path("m.onnx"), package: path("m.cwk"), constants, ..Options::default() };
+        let (model, package, normalise) = (path("m.onnx"), path("m.cwk"), self.normalise);
+        let options = Options { model, package, constants, normalise, ..Options::default() };
         import(&options, &mut |_, _| {}).unwrap();
         let package = Package::open(&options.package).unwrap();
         let mut answers = InstructionSet::ALL.into_iter().filter(|set| set.is_available()).map(|set| {
@@ -206,6 +209,43 @@ fn what_is_known_at_import_is_an_output_too() {
     let found =
         Model::default().input("x", FLOAT, &[1, 5], &[0f32; 5]).node("Shape", &["x"], "s", vec![]).run(&[("s", INT64)]);
     assert_eq!(found, [bytes(&[1i64, 5])]);
+}
+
+#[test]
+fn pictures_of_bytes_are_normalised_on_the_device() {
+    let picture = |rule: &str, bytes: &[u8]| {
+        let mut model = Model::default().input("x", FLOAT, &[1, 3, 1, 2], bytes).node("Neg", &["x"], "y", vec![]);
+        model.normalise = vec![rule.parse().unwrap()];
+        model.run(&[("y", FLOAT)])
+    };
+    let planes = picture("x=127/128", &[0, 255, 127, 1, 2, 3]);
+    assert_eq!(planes, [bytes(&[127f32, -128.0, 0.0, 126.0, 125.0, 124.0].map(|x| x / 128.0))]);
+    let pixels = picture("x=1,2,3/2,4,8/nhwc", &[3, 2, 11, 1, 6, 3]);
+    assert_eq!(pixels, [bytes(&[-1f32, 0.0, 0.0, -1.0, -1.0, 0.0])]);
+}
+
+#[test]
+fn what_is_no_picture_is_not_normalised() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |dims: &[i64], kind, rule: &str| {
+        let mut graph = Model::default().node("Neg", &["x"], "y", vec![]).graph;
+        graph.input.push(info("x", kind, dims));
+        graph.output.push(info("y", kind, &[]));
+        let opset = OperatorSetIdProto { version: Some(17), ..OperatorSetIdProto::default() };
+        let model = ModelProto { opset_import: vec![opset], graph: Some(graph), ..ModelProto::default() };
+        let path = folder.path().join("m.onnx");
+        std::fs::write(&path, model.encode_to_vec()).unwrap();
+        let normalise = vec![rule.parse().unwrap()];
+        let options = Options { model: path, package: folder.path().join("m.cwk"), normalise, ..Options::default() };
+        import(&options, &mut |_, _| {}).unwrap_err().to_string()
+    };
+    let picture = [1, 3, 4, 4];
+    assert_eq!(refused(&picture, FLOAT, "z=0/1"), "the model has no input `z`; it has: x");
+    assert!(refused(&picture, INT64, "x=0/1").contains("only floats"));
+    assert!(refused(&[1, 3], FLOAT, "x=0/1").contains("pictures"));
+    assert!(refused(&[1, 17, 4, 4], FLOAT, "x=0/1").contains("at most 16"));
+    assert!(refused(&picture, FLOAT, "x=0,0/1").contains("holds 2 elements"));
+    assert!(refused(&[1, 3, 4, 0], FLOAT, "x=0/1/nhwc").contains("no fixed shape"));
 }
 
 #[test]

@@ -80,6 +80,13 @@ fn chosen(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
             let target: Vec<usize> = target.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
             one(index::broadcast(dims(0)?, &target)?)
         }
+        Op::Pixels { interleaved } => {
+            let mut dims = dims(0)?.to_vec();
+            if *interleaved {
+                dims[1..].rotate_right(1);
+            }
+            image(&dims).map(|dims| vec![dims.to_vec()])
+        }
         Op::Pick(map) => one(map.axes.iter().map(|axis| axis.len()).collect()),
         Op::Resample { axis, taps } => {
             let mut dims = dims(0)?.to_vec();

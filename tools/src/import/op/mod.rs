@@ -118,6 +118,8 @@ pub enum Op {
     ConstantOfShape { value: Constant },
     /// A constant.
     Constant(Constant),
+    /// A picture of bytes as what input 1 says of each: `[channels][256]`. Made by `--normalise`.
+    Pixels { interleaved: bool },
     /// What does nothing in inference.
     Identity,
 }

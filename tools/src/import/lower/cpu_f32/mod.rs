@@ -5,6 +5,7 @@ mod concat;
 mod dense;
 mod elementwise;
 mod norm;
+mod pixels;
 mod rearrange;
 mod step;
 mod view;
@@ -55,7 +56,10 @@ pub fn lower(graph: &Graph, slot: &SlotLayout, whole: bool, image: &mut WeightIm
     };
     let named = |role, id: ValueId| move |why| ImportError::Tensor { role, name: graph.value(id).name.clone(), why };
     for (&id, field) in graph.inputs.iter().zip(&slot.inputs.fields) {
-        lowering.enter(id, field.offset).map_err(named("input", id))?;
+        match lowering.pixels_of(id) {
+            Some(node) => lowering.enter_pixels(node, field.offset).map_err(|why| ImportError::at(node, why))?,
+            None => lowering.enter(id, field.offset).map_err(named("input", id))?,
+        }
     }
     for node in &graph.nodes {
         lowering.node(node).map_err(|why| ImportError::at(node, why))?;
@@ -122,6 +126,8 @@ impl Lowering<'_> {
             Op::Split { axis, .. } => self.split(node, *axis),
             Op::Gather { axis } => self.gather(node, *axis),
             Op::Concat { axis } => self.concat(node, *axis),
+            // It is how its input enters.
+            Op::Pixels { .. } => Ok(()),
             Op::BatchNorm { .. } => Err(Why::Form("its statistics are not constants")),
             _ => Err(Why::Form("it was not folded")),
         }

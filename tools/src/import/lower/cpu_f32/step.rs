@@ -3,8 +3,8 @@
 use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
-    Binary, Block, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm, Leave,
-    LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
+    Binary, Block, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm,
+    Leave, LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
 };
 
 use super::view::BufferId;
@@ -54,6 +54,7 @@ steps! {
     Reduce { x, y };
     Copy { x, y };
     EnterWhole { x, y };
+    EnterPixels { x, table, y };
     LeaveWhole { x, y };
     Pick { x, tables, y };
     Gather { x, index, y };
