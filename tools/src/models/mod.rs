@@ -172,7 +172,8 @@ fn the_reader_reads_the_lines_letter_for_letter() {
     for set in sets() {
         for shown in shown("line") {
             let picture = picture::open(&demo("inputs").join(&shown.file)).unwrap();
-            let (shape, tensor) = line::tensor(&picture, &rules, &rig.package.inputs[0]).unwrap();
+            let (shape, line, frame) = line::fitted(&picture, &rules, &rig.package.inputs[0]).unwrap();
+            let tensor = frame.floats(&line, rules.planes, rules.normalise);
             let read = ctc::read(&rig.single(shape, set).answer(&tensor), 6625, &rules.dictionary).unwrap();
             assert_eq!(Some(read.text.as_str()), shown.truth.as_str(), "{} on {}", shown.file, set.name());
             widths.push(shape);
@@ -192,7 +193,8 @@ fn the_classifier_names_what_the_pictures_show() {
     for set in sets() {
         for shown in shown("picture") {
             let picture = picture::open(&demo("inputs").join(&shown.file)).unwrap();
-            let (shape, tensor) = picture::tensor(&picture, &rules, &rig.package.inputs[0]).unwrap();
+            let (shape, square, frame) = picture::fitted(&picture, &rules, &rig.package.inputs[0]).unwrap();
+            let tensor = frame.floats(&square, rules.planes, rules.normalise);
             let logits = rig.single(shape, set).answer(&tensor);
             let first = classify::top(&logits, &rules.labels, 1).unwrap().remove(0);
             let right = |class: &serde_json::Value| class["class"].as_u64() == Some(first.class as u64);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::import::random;
 use crate::npy::Array;
+use crate::vision::frame::Frame;
 use crate::vision::{Card, picture};
 
 /// One entry of the manifest.
@@ -90,13 +91,14 @@ impl Case {
     /// The tensor that is fed.
     pub fn tensor(&self) -> Vec<f32> {
         let reference = |file: &str| -> RgbImage { picture::open(&demo("reference").join(file)).unwrap() };
-        let width = self.input.shape[3];
+        let side = |index: usize| u32::try_from(self.input.shape[index]).unwrap();
+        let frame = Frame { height: side(2), width: side(3), interleaved: false };
         match (&self.input.rule, &card(&self.input.rule)) {
             (Rule::Picture { file }, Card::Classify(rules)) => {
-                picture::planes(&reference(file), rules.planes, rules.normalise, width)
+                frame.floats(&reference(file), rules.planes, rules.normalise)
             }
             (Rule::Line { file }, Card::ReadLine(rules)) => {
-                picture::planes(&reference(file), rules.planes, rules.normalise, width)
+                frame.floats(&reference(file), rules.planes, rules.normalise)
             }
             (Rule::Seeded { seed }, _) => seeded(*seed, &self.input.name, &self.input.shape),
             _ => panic!("{}: a rule of another task than its card", self.case),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use runtime::package::{PackageError, TensorType};
+use runtime::package::{PackageError, TensorSpec, TensorType};
 use thiserror::Error;
 
 /// Why a picture is no input, or an output no answer.
@@ -64,8 +64,8 @@ pub enum VisionError {
         /// How many it takes.
         inputs: usize,
     },
-    /// A model whose elements are not floats.
-    #[error("model `{model}` has elements of type {kind}; pictures are prepared and read as f32")]
+    /// A model whose elements are of another type than pictures or answers.
+    #[error("model `{model}` has elements of type {kind}; pictures are given as f32 or u8, answers read as f32")]
     ElementType {
         /// The model.
         model: String,
@@ -80,7 +80,7 @@ pub enum VisionError {
         /// Its shapes.
         shapes: Vec<Vec<u32>>,
         /// What the card makes.
-        wanted: String,
+        wanted: &'static str,
     },
     /// A model without outputs.
     #[error("model `{model}` has no output")]
@@ -96,4 +96,12 @@ pub enum VisionError {
         /// Names in the card.
         wanted: usize,
     },
+}
+
+impl VisionError {
+    /// An input that is none for pictures.
+    pub fn shape(input: &TensorSpec, wanted: &'static str) -> VisionError {
+        let shapes = input.shapes.iter().map(|dims| dims.to_vec()).collect();
+        VisionError::Shape { tensor: input.name.clone(), shapes, wanted }
+    }
 }

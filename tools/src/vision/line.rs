@@ -7,7 +7,8 @@ use runtime::package::TensorSpec;
 
 use super::card::ReadLine;
 use super::error::VisionError;
-use super::picture::{filter, planes};
+use super::frame::Frame;
+use super::picture::filter;
 
 /// Width of a picture at `height`, rounded up.
 fn width_at(picture: &RgbImage, height: u32) -> u32 {
@@ -16,25 +17,27 @@ fn width_at(picture: &RgbImage, height: u32) -> u32 {
     u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 
-/// The line as the reader's input, in the narrowest shape variant that holds it.
+/// The line as large as the reader's input in the narrowest shape variant that holds it, and how it lies
+/// there.
 ///
 /// # Errors
-/// [`VisionError::Shape`] if the input is not three planes of one height.
-pub fn tensor(picture: &RgbImage, rules: &ReadLine, input: &TensorSpec) -> Result<(ShapeId, Vec<f32>), VisionError> {
+/// [`VisionError::Shape`] if the input is no picture in any variant.
+pub fn fitted(
+    picture: &RgbImage,
+    rules: &ReadLine,
+    input: &TensorSpec,
+) -> Result<(ShapeId, RgbImage, Frame), VisionError> {
     let variants = || {
-        (0..).map(ShapeId).zip(&input.shapes).filter_map(|(shape, dims)| match dims.as_slice() {
-            &[3, height, width] => Some((shape, height, width)),
-            _ => None,
-        })
+        let all = (0..).map(ShapeId).zip(&input.shapes);
+        all.filter_map(|(shape, dims)| Frame::of(dims).map(|frame| (shape, frame)))
     };
-    let fits = variants().filter(|&(_, height, width)| width_at(picture, height) <= width);
-    let narrowest = fits.min_by_key(|&(_, _, width)| width);
-    let Some((shape, height, width)) = narrowest.or_else(|| variants().max_by_key(|&(_, _, width)| width)) else {
-        let shapes = input.shapes.iter().map(|dims| dims.to_vec()).collect();
-        return Err(VisionError::Shape { tensor: input.name.clone(), shapes, wanted: "3 x height x width".to_owned() });
-    };
-    let scaled = imageops::resize(picture, width_at(picture, height).clamp(1, width), height, filter(rules.filter));
-    Ok((shape, planes(&scaled, rules.planes, rules.normalise, width as usize)))
+    let fits = variants().filter(|(_, frame)| width_at(picture, frame.height) <= frame.width);
+    let narrowest = fits.min_by_key(|(_, frame)| frame.width);
+    let widest = || variants().max_by_key(|(_, frame)| frame.width);
+    let found = narrowest.or_else(widest);
+    let (shape, frame) = found.ok_or_else(|| VisionError::shape(input, "3 x height x width or height x width x 3"))?;
+    let width = width_at(picture, frame.height).clamp(1, frame.width);
+    Ok((shape, imageops::resize(picture, width, frame.height, filter(rules.filter)), frame))
 }
 
 #[cfg(test)]
@@ -43,7 +46,7 @@ mod tests {
     use crate::vision::card::{Dictionary, Filter, Normalise, Planes};
     use runtime::package::{Shape, TensorType};
 
-    fn shape_of(width: u32, height: u32) -> (ShapeId, usize) {
+    fn shape_of(width: u32, height: u32) -> (ShapeId, u32) {
         let shapes = [640, 320, 480].map(|w| Shape::try_from([3, 48, w].as_slice()).unwrap());
         let input = TensorSpec { name: "x".to_owned(), kind: TensorType::F32, shapes: shapes.to_vec() };
         let rules = ReadLine {
@@ -52,8 +55,8 @@ mod tests {
             normalise: Normalise { divide: 255.0, mean: 0.5, scale: 0.5 },
             dictionary: Dictionary(vec![]),
         };
-        let (shape, tensor) = tensor(&RgbImage::new(width, height), &rules, &input).unwrap();
-        (shape, tensor.len() / 3 / 48)
+        let (shape, _, frame) = fitted(&RgbImage::new(width, height), &rules, &input).unwrap();
+        (shape, frame.width)
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod card;
 pub mod classify;
 pub mod ctc;
 pub mod error;
+pub mod frame;
 pub mod line;
 pub mod picture;
 
@@ -43,15 +44,16 @@ pub fn prepare(card: &Card, model: &ModelEntry, path: &Path) -> Result<Prepared,
     let (Some(input), 1) = (model.inputs.first(), model.inputs.len()) else {
         return Err(VisionError::Inputs { model: model.name.to_string(), inputs: model.inputs.len() });
     };
-    if input.kind != TensorType::F32 {
-        return Err(VisionError::ElementType { model: model.name.to_string(), kind: input.kind });
-    }
     let picture = picture::open(path)?;
-    let (shape, tensor) = match card {
-        Card::Classify(rules) => picture::tensor(&picture, rules, input)?,
-        Card::ReadLine(rules) => line::tensor(&picture, rules, input)?,
+    let ((shape, picture, frame), planes, normalise) = match card {
+        Card::Classify(rules) => (picture::fitted(&picture, rules, input)?, rules.planes, rules.normalise),
+        Card::ReadLine(rules) => (line::fitted(&picture, rules, input)?, rules.planes, rules.normalise),
     };
-    let input = tensor.into_iter().flat_map(f32::to_le_bytes).collect();
+    let input = match input.kind {
+        TensorType::F32 => frame.floats(&picture, planes, normalise).into_iter().flat_map(f32::to_le_bytes).collect(),
+        TensorType::U8 => frame.bytes(&picture, planes, normalise),
+        kind => return Err(VisionError::ElementType { model: model.name.to_string(), kind }),
+    };
     Ok(Prepared { shape, input })
 }
 

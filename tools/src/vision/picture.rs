@@ -7,8 +7,9 @@ use image::{ImageError, RgbImage};
 use runtime::base::ShapeId;
 use runtime::package::TensorSpec;
 
-use super::card::{Classify, Filter, Normalise, Planes};
+use super::card::{Classify, Filter};
 use super::error::VisionError;
+use super::frame::Frame;
 
 /// Longest side of a picture that is taken.
 const MAX_SIDE: u32 = 16_384;
@@ -43,26 +44,6 @@ pub fn filter(filter: Filter) -> FilterType {
     }
 }
 
-/// The planes of a picture one behind the other, each row of `stride` numbers, zeros to the right.
-pub fn planes(picture: &RgbImage, order: Planes, normalise: Normalise, stride: usize) -> Vec<f32> {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    assert!(width <= stride, "a row of {width} pixels does not fit {stride}");
-    let channels = match order {
-        Planes::Rgb => [0, 1, 2],
-        Planes::Bgr => [2, 1, 0],
-    };
-    let mut tensor = vec![0.0; 3 * height * stride];
-    for (plane, channel) in tensor.chunks_exact_mut(height * stride).zip(channels) {
-        let rows = plane.chunks_exact_mut(stride).zip(picture.as_raw().chunks_exact(3 * width));
-        for (row, pixels) in rows {
-            for (number, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
-                *number = normalise.of(pixel[channel]);
-            }
-        }
-    }
-    tensor
-}
-
 /// The central square of a picture: side `crop` times the shorter side, rounded to the nearest.
 #[expect(
     clippy::cast_possible_truncation,
@@ -77,39 +58,24 @@ pub fn centre(picture: &RgbImage, crop: f32) -> RgbImage {
     imageops::crop_imm(picture, (width - side) / 2, (height - side) / 2, side, side).to_image()
 }
 
-/// The picture as a classifier's input, in its first shape variant.
+/// The picture as large as a classifier's input in its first shape variant, and how it lies there.
 ///
 /// # Errors
-/// [`VisionError::Shape`] if the input is no square picture of three planes.
-pub fn tensor(picture: &RgbImage, rules: &Classify, input: &TensorSpec) -> Result<(ShapeId, Vec<f32>), VisionError> {
-    let side = match input.shapes.first().map(|dims| dims.as_slice()) {
-        Some(&[3, height, width]) if height == width => height,
-        _ => {
-            let shapes = input.shapes.iter().map(|dims| dims.to_vec()).collect();
-            return Err(VisionError::Shape {
-                tensor: input.name.clone(),
-                shapes,
-                wanted: "3 x side x side".to_owned(),
-            });
-        }
-    };
-    let square = imageops::resize(&centre(picture, rules.crop), side, side, filter(rules.filter));
-    Ok((ShapeId(0), planes(&square, rules.planes, rules.normalise, side as usize)))
+/// [`VisionError::Shape`] if the input is no square picture.
+pub fn fitted(
+    picture: &RgbImage,
+    rules: &Classify,
+    input: &TensorSpec,
+) -> Result<(ShapeId, RgbImage, Frame), VisionError> {
+    let frame = input.shapes.first().and_then(|dims| Frame::of(dims)).filter(|frame| frame.height == frame.width);
+    let frame = frame.ok_or_else(|| VisionError::shape(input, "3 x side x side or side x side x 3"))?;
+    let square = imageops::resize(&centre(picture, rules.crop), frame.width, frame.height, filter(rules.filter));
+    Ok((ShapeId(0), square, frame))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn planes_are_ordered_normalised_and_filled_with_zeros() {
-        let picture = RgbImage::from_raw(1, 2, vec![0, 127, 255, 1, 2, 3]).unwrap();
-        let normalise = Normalise { divide: 1.0, mean: 127.0, scale: 128.0 };
-        let bgr = planes(&picture, Planes::Bgr, normalise, 2);
-        assert_eq!(bgr.len(), 12);
-        assert_eq!((bgr[0], bgr[1], bgr[4], bgr[8]), (1.0, 0.0, 0.0, -127.0 / 128.0));
-        assert_eq!(planes(&picture, Planes::Rgb, normalise, 2)[8..], [1.0, 0.0, -124.0 / 128.0, 0.0]);
-    }
 
     #[test]
     fn a_picture_beyond_the_limit_is_called_too_large() {
