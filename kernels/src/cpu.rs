@@ -23,13 +23,19 @@ pub(crate) mod unary;
 pub(crate) mod view;
 pub(crate) mod whole;
 pub(crate) mod window;
+pub(crate) mod winograd;
 pub(crate) mod words;
 
 /// Lanes of a block, as an index.
 pub(crate) const LANES: usize = crate::params::LANES as usize;
 
-/// Scratch that a tile may use, in bytes: one panel of the longest [`MatMul`](crate::params::MatMul).
-pub(crate) const SCRATCH_BYTES: usize = crate::params::MatMul::MAX_K as usize * LANES * size_of::<f32>();
+/// Scratch that a tile may use, in bytes: the patches of a [`Winograd`](crate::params::Winograd). One panel of
+/// the longest [`MatMul`](crate::params::MatMul) takes less.
+pub(crate) const SCRATCH_BYTES: usize = {
+    let (winograd, panel) = (crate::params::Winograd::SCRATCH_BYTES, crate::params::MatMul::MAX_K as usize * LANES);
+    assert!(winograd <= 1 << 30 && panel * size_of::<f32>() <= winograd as usize);
+    winograd as usize
+};
 
 /// What every kernel function gets beside its block.
 pub(crate) struct Tile<'a> {

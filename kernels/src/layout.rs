@@ -47,6 +47,58 @@ pub fn conv(weights: &[f32], out: u32, input: u32, taps: u32) -> Packed {
     packed(rows, data)
 }
 
+/// The points of patches of four, beside 0 and infinity and with their negatives. Their squares, and the sums
+/// and products of these, are exact.
+pub(crate) const WINOGRAD_POINTS: [f32; 2] = [0.625, 1.5];
+
+/// What turns three weights along one axis into values at the points of a patch, each point a row.
+fn winograd_points(patch: u32) -> Vec<[f64; 3]> {
+    let finite = match patch {
+        2 => vec![0.0, 1.0, -1.0],
+        _ => {
+            let [p, q] = WINOGRAD_POINTS.map(f64::from);
+            vec![0.0, p, -p, q, -q]
+        }
+    };
+    // What the input's transform leaves undone: the division by the distances to the other points.
+    let distances = |&a: &f64| finite.iter().filter(|&&b| b != a).map(|b| a - b).product::<f64>();
+    let rows = finite.iter().map(|a| [1.0, *a, a * a].map(|power| power / distances(a)));
+    rows.chain([[0.0, 0.0, 1.0]]).collect()
+}
+
+/// Weights of [`Winograd`](crate::params::Winograd) from ONNX's `[out][in of a group][3][3]`, for patches of 2 or 4.
+///
+/// Row: one block of 16 output channels at one point, `[in][16 out]`; points within blocks. Output lanes beyond
+/// `out` are 0. Computed in double precision and rounded once.
+///
+/// # Panics
+/// If `weights` has not `out * input * 9` elements, or one of them is 0, or `patch` is neither 2 nor 4.
+pub fn winograd(weights: &[f32], out: u32, input: u32, patch: u32) -> Packed {
+    let (o_all, i_all) = (out as usize, input as usize);
+    assert!(weights.len() == o_all * i_all * 9 && !weights.is_empty(), "weights are [out][in][3][3]");
+    assert!(patch == 2 || patch == 4, "patches are 2x2 or 4x4");
+    let points = winograd_points(patch);
+    let side = points.len();
+    let blocks = blocks_of(out) as usize;
+    let mut data = vec![0.0; blocks * side * side * i_all * BLOCK];
+    for (index, taps) in weights.chunks_exact(9).enumerate() {
+        let (o, i) = (index / i_all, index % i_all);
+        for (down, g) in points.iter().enumerate() {
+            let line: [f64; 3] =
+                std::array::from_fn(|column| (0..3).map(|row| g[row] * f64::from(taps[row * 3 + column])).sum());
+            for (across, h) in points.iter().enumerate() {
+                let value: f64 = line.iter().zip(h).map(|(x, y)| x * y).sum();
+                let row = (o / BLOCK * side + down) * side + across;
+                #[expect(clippy::cast_possible_truncation, reason = "rounded to what kernels read")]
+                let rounded = value as f32;
+                data[(row * i_all + i) * BLOCK + o % BLOCK] = rounded;
+            }
+        }
+    }
+    let Ok(rows) = u32::try_from(blocks * side * side) else { panic!("more rows than can be counted") };
+    packed(rows, data)
+}
+
 /// Weights of [`Depthwise`](crate::params::Depthwise) from ONNX's `[channels][1][taps]`.
 ///
 /// Row: one block of 16 channels, `[tap][16]`. Lanes beyond `channels` are 0.

@@ -10,4 +10,5 @@ mod pixels;
 mod product;
 mod rows;
 mod strided;
+mod winograd;
 mod words;

@@ -13,6 +13,7 @@ pub(crate) mod math;
 mod peak;
 mod pool;
 mod portable;
+mod winograd;
 
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
@@ -22,6 +23,7 @@ pub(crate) use lanes::{Lanes, fold, map, zip};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use pool::pool_pixel;
 pub(crate) use portable::Portable;
+pub(crate) use winograd::{Patch, Products, forward, inverse, products};
 
 /// One instruction set, working on 16 lanes of `f32`.
 pub(crate) trait Simd: Copy {

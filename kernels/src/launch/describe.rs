@@ -4,7 +4,7 @@ use super::{Launch, entry};
 use crate::params::{
     Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, FoldOp,
     Gather, Gemm, GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region,
-    Resample, Softmax, TopK, Unary, Whole, Window, WordOp, Words,
+    Resample, Softmax, TopK, Unary, Whole, Window, Winograd, WordOp, Words,
 };
 
 /// One launch in words and numbers.
@@ -107,6 +107,23 @@ impl Describe for Conv {
 
     fn flops(&self) -> u64 {
         twice(&[self.n, self.out_channels, self.out_h, self.out_w, self.in_channels, self.window.taps()])
+    }
+}
+
+impl Describe for Winograd {
+    fn what(&self) -> String {
+        let groups = if self.groups > 1 { format!(" in {} groups", self.groups) } else { String::new() };
+        let [patch, fused] = [self.patch.to_string(), fused(&self.activation, self.residual_blocks > 0)];
+        format!(
+            "{} -> {}, 3x3 by patches of {patch}x{patch}{groups}{fused}",
+            joined(&[self.n, self.in_channels * self.groups, self.in_h, self.in_w]),
+            joined(&[self.out_channels, self.out_h, self.out_w]),
+        )
+    }
+
+    /// Those of the same convolution without patches, so that the two compare.
+    fn flops(&self) -> u64 {
+        twice(&[self.n, self.out_channels, self.out_h, self.out_w, self.in_channels, 9])
     }
 }
 

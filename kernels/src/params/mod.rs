@@ -41,6 +41,7 @@ mod transfer;
 mod unary;
 mod whole;
 mod window;
+mod winograd;
 mod words;
 
 pub use activation::{Activation, ActivationKind};
@@ -66,6 +67,7 @@ pub use transfer::{Enter, Leave};
 pub use unary::Unary;
 pub use whole::{EnterWhole, LeaveWhole, Whole};
 pub use window::{MAX_TAPS, Window};
+pub use winograd::Winograd;
 pub use words::{WordOp, Words};
 
 pub(crate) use shape::{blocked_region, extent, rows_region, vector_region, weights_region};

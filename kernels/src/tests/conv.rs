@@ -37,7 +37,7 @@ impl Shape {
         ])
     }
 
-    fn data(&self) -> [Vec<f32>; 4] {
+    pub(super) fn data(&self) -> [Vec<f32>; 4] {
         let [oh, ow] = self.out_size().unwrap();
         let x = self.n * self.input * self.groups * self.size[0] * self.size[1];
         let w = self.output * self.input * self.window.taps();
@@ -85,7 +85,7 @@ fn run(set: InstructionSet, shape: &Shape, [x, w, bias, residual]: [&[f32]; 4]) 
 }
 
 /// Plain loops in `f64`.
-fn reference(shape: &Shape, [x, w, bias, residual]: [&[f32]; 4]) -> Vec<f64> {
+pub(super) fn reference(shape: &Shape, [x, w, bias, residual]: [&[f32]; 4]) -> Vec<f64> {
     let [oh, ow] = shape.out_size().unwrap();
     let win = &shape.window;
     let of_group = shape.output / shape.groups;
@@ -130,7 +130,7 @@ fn windows() -> impl Strategy<Value = Window> {
     )
 }
 
-fn activations() -> impl Strategy<Value = Activation> {
+pub(super) fn activations() -> impl Strategy<Value = Activation> {
     prop::sample::select(vec![
         Activation::NONE,
         Activation::RELU,

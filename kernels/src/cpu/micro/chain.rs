@@ -92,7 +92,7 @@ impl Places<'_> {
 /// # Safety
 /// `k` elements of each `x` and `16 k` of each `w` are readable.
 #[inline(always)]
-unsafe fn chain<S: Simd, const B: usize, const P: usize>(
+pub(super) unsafe fn chain<S: Simd, const B: usize, const P: usize>(
     s: S,
     sum: &mut [[S::V; P]; B],
     x: [*const f32; P],
