@@ -10,5 +10,6 @@ mod pixels;
 mod product;
 mod rows;
 mod strided;
+mod wbench;
 mod winograd;
 mod words;

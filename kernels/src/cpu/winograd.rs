@@ -6,6 +6,8 @@ use super::micro::{Patch, Products, Simd, forward, inverse, products};
 use super::{LANES, Tile, at};
 use crate::params::{Winograd, blocks_of};
 
+const WAITING: usize = Winograd::WAITING as usize;
+
 /// Which patches and blocks a tile computes.
 struct Share<'a> {
     c: &'a Winograd,
@@ -66,19 +68,16 @@ fn sized<S: Simd, const N: usize, const O: usize>(s: S, c: &Winograd, mut tile: 
     enter::<S, N>(s, &share, &tile, inputs, [of_input, step]);
     let rows = tile.memory.rows(&c.weights, at(c.weights_row()));
     let [first, blocks] = share.blocks;
-    for done in (0..blocks).step_by(at(c.chunk)) {
-        let chunk = at(c.chunk).min(blocks - done);
+    for done in (0..blocks).step_by(WAITING) {
+        let pair = WAITING.min(blocks - done);
         for point in 0..N * N {
             let x = &inputs[point * of_input..][..of_input - LANES];
-            for pair in (0..chunk).step_by(2) {
-                let last = chunk - 1 - pair;
-                let row = |b: usize| rows.row((first + done + pair + b.min(last)) * N * N + point);
-                let y = &mut waiting[point * of_products + pair * step..][..(last + 1).min(2) * step];
-                let mut work = Products { x, channels: at(c.in_channels), weights: [row(0), row(1)], step, y };
-                products(s, &mut work, (last + 1).min(2), share.patches[1]);
-            }
+            let row = |b: usize| rows.row((first + done + b.min(pair - 1)) * N * N + point);
+            let y = &mut waiting[point * of_products..][..pair * step];
+            let mut work = Products { x, channels: at(c.in_channels), weights: [row(0), row(1)], step, y };
+            products(s, &mut work, pair, share.patches[1]);
         }
-        leave::<S, N, O>(s, &share, &tile, waiting, [done, chunk], [of_products, step]);
+        leave::<S, N, O>(s, &share, &tile, waiting, [done, pair], [of_products, step]);
     }
 }
 
@@ -108,20 +107,20 @@ fn enter<S: Simd, const N: usize>(
     }
 }
 
-/// Inverse transforms of the products of `chunk` output blocks from `done` on, with all that follows.
+/// Inverse transforms of the products of `pair` output blocks from `done` on, with all that follows.
 #[inline(always)]
 fn leave<S: Simd, const N: usize, const O: usize>(
     s: S,
     share: &Share<'_>,
     tile: &Tile<'_>,
     waiting: &[f32],
-    [done, chunk]: [usize; 2],
+    [done, pair]: [usize; 2],
     [of_point, step]: [usize; 2],
 ) {
     let c = share.c;
     let (out_h, out_w) = (at(c.out_h), at(c.out_w));
     let clamp = Clamp::of(&c.activation);
-    for b in 0..chunk {
+    for b in 0..pair {
         let block = share.blocks[0] + done + b;
         let bias = tile.memory.slice(&c.bias, block * LANES, LANES);
         for i in 0..share.patches[1] {
@@ -130,8 +129,8 @@ fn leave<S: Simd, const N: usize, const O: usize>(
             let shape = [rows, out_w * LANES, columns * LANES];
             let start = |whole: u32| ((item * at(whole) + block) * out_h * out_w + top * out_w + left) * LANES;
             let mut y = tile.memory.target_grid(&c.y, start(c.y_blocks), shape);
-            let residual = (c.residual_blocks > 0)
-                .then(|| tile.memory.source_grid(&c.residual, start(c.residual_blocks), shape));
+            let residual =
+                (c.residual_blocks > 0).then(|| tile.memory.source_grid(&c.residual, start(c.residual_blocks), shape));
             let products = &waiting[b * step + i * LANES..];
             inverse::<S, N, O>(s, [products, bias], of_point, residual, &clamp, [rows, columns], &mut y);
             for row in 0..rows {

@@ -3,8 +3,8 @@
 use super::shape::{batch, blocked, within};
 use super::window::{MAX_WINDOW, sides};
 use super::{
-    Access, Activation, Block, BlockError, LANES, Region, blocked_region, blocks_of, extent, vector_region,
-    weights_region,
+    Access, Activation, Block, BlockError, Conv, LANES, Region, Window, blocked_region, blocks_of, extent,
+    vector_region, weights_region,
 };
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
@@ -17,7 +17,7 @@ use bytemuck::{Pod, Zeroable};
 /// of a patch at each of the `side * side` points is a product over channels, one accumulator
 /// chain, channels upwards; and the patch is the inverse transform of these, the bias added, then
 /// the residual. So an output follows from its patch alone, wherever the work is cut by
-/// `group`, `chunk` and `split`.
+/// `group` and `split`.
 ///
 /// With `groups > 1` both `in_channels` and `out_channels / groups` must be multiples of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -64,8 +64,6 @@ pub struct Winograd {
     pub patch: u32,
     /// Patches of one tile.
     pub group: u32,
-    /// Output blocks whose patches wait in scratch for their inverse transform.
-    pub chunk: u32,
     /// Output blocks of one tile.
     pub split: u32,
     /// Applied last.
@@ -76,8 +74,55 @@ impl Winograd {
     /// Patches that are multiplied side by side: `group` is laid out in multiples of these.
     pub const STEP: u32 = 12;
 
+    /// Output blocks whose products wait in scratch for their inverse transform.
+    pub(crate) const WAITING: u32 = 2;
+
+    /// Patches of one tile, at most: beyond, what waits leaves the cache.
+    const MOST_PATCHES: u32 = 36;
+
+    /// Tiles that a layer is cut into where that costs little.
+    const FEWEST_TILES: u32 = 4;
+
+    /// Output blocks of one tile that are worth a transform of its input.
+    const FEWEST_BLOCKS: u32 = 8;
+
     /// Scratch that one tile may take, in bytes.
     pub const SCRATCH_BYTES: u64 = 4 << 20;
+
+    /// The same convolution by patches of `patch x patch` places, cut for caches and threads; its weights are
+    /// still those of `conv`. None if the window is not 3x3, dense, at stride 1.
+    pub fn of(conv: &Conv, patch: u32) -> Option<Winograd> {
+        let window = &conv.window;
+        if *window != (Window { pad_top: window.pad_top, pad_left: window.pad_left, ..Window::square(3, 1, 0) }) {
+            return None;
+        }
+        let mut winograd = Winograd {
+            x: conv.x,
+            weights: conv.weights,
+            bias: conv.bias,
+            residual: conv.residual,
+            y: conv.y,
+            n: conv.n,
+            in_channels: conv.in_channels,
+            out_channels: conv.out_channels,
+            groups: conv.groups,
+            in_h: conv.in_h,
+            in_w: conv.in_w,
+            out_h: conv.out_h,
+            out_w: conv.out_w,
+            pad_top: window.pad_top,
+            pad_left: window.pad_left,
+            x_blocks: conv.x_blocks,
+            residual_blocks: conv.residual_blocks,
+            y_blocks: conv.y_blocks,
+            patch,
+            group: 1,
+            split: 1,
+            activation: conv.activation,
+        };
+        winograd.cut();
+        Some(winograd)
+    }
 
     /// Places of the input that a patch sees along each side, and so its points.
     pub const fn side(&self) -> u32 {
@@ -98,12 +143,12 @@ impl Winograd {
     /// more than there is to hold, so that the points of a patch are not a power of two apart.
     pub(crate) const fn scratch_of_point(&self) -> [u32; 2] {
         let step = self.group.next_multiple_of(Winograd::STEP) * LANES;
-        [blocks_of(self.in_channels) * step + LANES, self.chunk * step + LANES]
+        [blocks_of(self.in_channels) * step + LANES, Winograd::WAITING * step + LANES]
     }
 
     /// All patches of the batch.
     const fn all_patches(&self) -> u32 {
-        self.n * self.patches()[0] * self.patches()[1]
+        self.n.saturating_mul(self.patches()[0]).saturating_mul(self.patches()[1])
     }
 
     /// Output blocks of one group.
@@ -117,23 +162,30 @@ impl Winograd {
     }
 
     /// Cuts the work for caches and threads; any cut gives the same bits.
-    pub fn cut(&mut self) {
-        self.split = self.blocks_of_group();
-        self.chunk = self.split.min(2);
-        self.group = self.all_patches().min(24);
+    fn cut(&mut self) {
+        let all = self.all_patches();
+        // Few tiles would leave threads idle, small ones would transform the same input too often.
+        let most = Winograd::MOST_PATCHES.min(self.patches_in_scratch()).max(1);
+        self.group = all.div_ceil(all.div_ceil(most)).next_multiple_of(Winograd::STEP).min(most);
+        let across = Winograd::FEWEST_TILES.div_ceil(all.div_ceil(self.group).saturating_mul(self.groups));
+        let blocks = self.blocks_of_group();
+        self.split = blocks.div_ceil(across).max(Winograd::FEWEST_BLOCKS).min(blocks);
+    }
+
+    /// Patches that scratch holds, in whole steps; 0 if it has no room for one step.
+    const fn patches_in_scratch(&self) -> u32 {
+        let points = (self.side() * self.side()) as u64;
+        let blocks = (blocks_of(self.in_channels) + Winograd::WAITING) as u64;
+        let spare = points * 2 * LANES as u64 * 4;
+        let steps = (Winograd::SCRATCH_BYTES - spare) / (points * blocks * (Winograd::STEP * LANES) as u64 * 4);
+        #[expect(clippy::cast_possible_truncation, reason = "at most what 4 MiB hold")]
+        let steps = steps as u32;
+        steps * Winograd::STEP
     }
 
     fn check_cut(&self) -> Result<(), BlockError> {
-        within("group", self.group, 1, 1 << 16)?;
         within("split", self.split, 1, self.blocks_of_group())?;
-        within("chunk", self.chunk, 1, self.split)?;
-        let step = u64::from(self.group.next_multiple_of(Winograd::STEP) * LANES);
-        let blocks = u64::from(blocks_of(self.in_channels)) + u64::from(self.chunk);
-        let points = u64::from(self.side() * self.side());
-        let value = (blocks * step + 2 * u64::from(LANES)) * points * 4;
-        if value > Winograd::SCRATCH_BYTES {
-            return Err(BlockError::Field { field: "scratch", value, least: 0, most: Winograd::SCRATCH_BYTES });
-        }
+        within("group beside scratch", self.group, 1, self.patches_in_scratch())?;
         Ok(())
     }
 }

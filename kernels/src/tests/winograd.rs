@@ -1,20 +1,20 @@
 //! Convolutions by patches, against the same plain loops as those without.
 
 use super::conv::{Shape, activations, reference};
-use super::harness::{Machine, block, close, noise, same, sets, unblock};
+use super::harness::{Machine, block, close, same, sets, unblock};
 use crate::image::InstructionSet;
 use crate::layout;
-use crate::params::{Activation, Block, BlockError, Window, Winograd, blocks_of};
+use crate::params::{Activation, Block, Conv, Window, Winograd, blocks_of};
 use bytemuck::Zeroable;
 use proptest::prelude::*;
 
-/// How the work is cut: patches of a tile, output blocks that wait, output blocks of a tile.
-type Cut = [u32; 3];
+/// How the work is cut: patches of a tile, output blocks of a tile.
+type Cut = [u32; 2];
 
 /// The block of a shape, without operands.
 fn winograd(shape: &Shape, patch: u32, cut: Option<Cut>) -> Winograd {
     let [out_h, out_w] = shape.out_size().unwrap();
-    let mut winograd = Winograd {
+    let conv = Conv {
         n: shape.n,
         in_channels: shape.input,
         out_channels: shape.output,
@@ -23,21 +23,16 @@ fn winograd(shape: &Shape, patch: u32, cut: Option<Cut>) -> Winograd {
         in_w: shape.size[1],
         out_h,
         out_w,
-        pad_top: shape.window.pad_top,
-        pad_left: shape.window.pad_left,
+        window: shape.window,
         x_blocks: blocks_of(shape.input * shape.groups) + shape.spare,
         y_blocks: blocks_of(shape.output) + shape.spare,
-        patch,
         activation: shape.activation,
-        ..Winograd::zeroed()
+        ..Conv::zeroed()
     };
-    match cut {
-        None => winograd.cut(),
-        Some(cut) => {
-            winograd.split = cut[2].min(winograd.blocks_of_group());
-            winograd.chunk = cut[1].min(winograd.split);
-            winograd.group = cut[0];
-        }
+    let mut winograd = Winograd::of(&conv, patch).unwrap();
+    if let Some([group, split]) = cut {
+        winograd.split = split.min(winograd.blocks_of_group());
+        winograd.group = group;
     }
     winograd
 }
@@ -83,7 +78,7 @@ proptest! {
 
     #[test]
     fn patches_are_right_however_the_work_is_cut(
-        shape in fitting(), group in 1u32..=40, chunk in 1u32..=4, split in 1u32..=4,
+        shape in fitting(), group in 1u32..=40, split in 1u32..=4,
     ) {
         let data = shape.data();
         let data = [&data[0][..], &data[1], &data[2], &data[3]];
@@ -92,7 +87,7 @@ proptest! {
             for set in sets() {
                 let y = run(set, &shape, winograd(&shape, patch, None), data);
                 close(&y, &reference, tolerance);
-                same(&y, &run(set, &shape, winograd(&shape, patch, Some([group, chunk, split])), data));
+                same(&y, &run(set, &shape, winograd(&shape, patch, Some([group, split])), data));
             }
         }
     }
@@ -113,4 +108,62 @@ proptest! {
             same(&all, &items);
         }
     }
+}
+
+/// As many channels as layers of large models have, and patches beyond one tile.
+#[test]
+fn patches_of_four_keep_their_precision_over_many_channels() {
+    let window = Window::square(3, 1, 1);
+    let of = |input, output| Shape {
+        n: 1,
+        groups: 1,
+        input,
+        output,
+        size: [14, 14],
+        window,
+        spare: 0,
+        residual: false,
+        activation: Activation::NONE,
+        rows_per_page: 64,
+    };
+    for shape in [of(512, 32), of(900, 16)] {
+        let data = shape.data();
+        let data = [&data[0][..], &data[1], &data[2], &data[3]];
+        let reference = reference(&shape, data);
+        for (patch, tolerance) in [(2, 2e-6), (4, 1e-5)] {
+            for set in sets() {
+                close(&run(set, &shape, winograd(&shape, patch, None), data), &reference, tolerance);
+            }
+        }
+    }
+}
+
+/// The cut follows from the shape; what scratch can't hold is refused.
+#[test]
+fn the_cut_keeps_to_scratch() {
+    for channels in [1, 64, 512, 1024, 2300, 2400, 20_000] {
+        let conv = Conv {
+            n: 1,
+            in_channels: channels,
+            out_channels: 512,
+            groups: 1,
+            in_h: 28,
+            in_w: 28,
+            out_h: 28,
+            out_w: 28,
+            window: Window::square(3, 1, 1),
+            x_blocks: blocks_of(channels),
+            y_blocks: 32,
+            activation: Activation::RELU,
+            ..Conv::zeroed()
+        };
+        let block = Winograd::of(&conv, 4).unwrap();
+        let [inputs, products] = block.scratch_of_point();
+        let bytes = u64::from(inputs + products) * 36 * 4;
+        assert_eq!(block.check().is_ok(), bytes <= Winograd::SCRATCH_BYTES, "{channels} channels");
+        assert_eq!(block.check().is_ok(), channels < 2400);
+        assert!(block.check().is_err() || block.grid() >= 4);
+    }
+    let strided = Conv { window: Window::square(3, 2, 1), ..Conv::zeroed() };
+    assert_eq!(Winograd::of(&strided, 2), None);
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::import::tune::{Settings, Source};
 use crate::import::{self, Options, error::ImportError, normalise::Normalise};
 use crate::print::say_part;
 
@@ -39,6 +40,18 @@ pub struct ImportArgs {
     /// A JSON object for people and clients: labels, dictionary, pre-processing
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
+    /// Runs of the model for each load of its weights. Winograd's algorithm makes 3x3 convolutions quicker and
+    /// their weights 1.8 or 4 times as large; it is taken where the runs save more time than the load costs.
+    /// 0: never
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    runs_per_load: u64,
+    /// Choose algorithms by a built-in rule, the same on every machine, without measuring
+    #[arg(long, conflicts_with = "tuning")]
+    no_tune: bool,
+    /// Table of measured times; what it lacks is measured once and kept [default: a file for this kind of device
+    /// in the folder clockwork of XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "FILE.toml")]
+    tuning: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -53,6 +66,10 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
         random_weights: args.random_weights,
         name: args.name,
         card: args.card,
+        tuning: Settings {
+            source: if args.no_tune { Source::Rule } else { Source::Table(args.tuning) },
+            runs_per_load: args.runs_per_load,
+        },
     };
     let bar = progress_bar();
     let report = import::import(&options, &mut |share, stage| {

@@ -7,6 +7,8 @@ use kernels::params::BlockError;
 use runtime::package::{Fault, PackageError};
 use thiserror::Error;
 
+use super::tune::TuneError;
+
 /// Why a model can't be imported. Nothing was written.
 #[derive(Debug, Error)]
 pub enum ImportError {
@@ -162,6 +164,9 @@ pub enum ImportError {
         /// What is wrong.
         fault: Fault,
     },
+    /// The algorithms of convolutions can't be chosen.
+    #[error(transparent)]
+    Tune(#[from] TuneError),
     /// The package can't be written.
     #[error(transparent)]
     Package(#[from] PackageError),

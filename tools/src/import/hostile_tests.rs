@@ -13,6 +13,7 @@ use super::onnx::{
     ValueInfoProto, attribute_proto, tensor_proto, type_proto,
 };
 use super::page::WeightImage;
+use super::tune::{Settings, Tuner};
 use super::{compile, load, variant};
 
 fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
@@ -111,7 +112,14 @@ fn model() -> ModelProto {
 fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
     let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &[], &HashMap::new())?;
     let variants = variant::resolve(&model, shapes)?;
-    compile(&model.graph, &variants, &mut WeightImage::new(2 << 20), &mut |_, _| {}).map(|_| ())
+    compile(
+        &model.graph,
+        &variants,
+        &mut Tuner::new(&Settings::default()).unwrap(),
+        &mut WeightImage::new(2 << 20),
+        &mut |_, _| {},
+    )
+    .map(|_| ())
 }
 
 /// Every integer of the graph, in place.
@@ -176,7 +184,7 @@ proptest! {
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
         if let Ok(model) = load::load(&path, &[], &HashMap::new()) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, &mut WeightImage::new(2 << 20), &mut |_, _| {});
+            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()).unwrap(), &mut WeightImage::new(2 << 20), &mut |_, _| {});
         }
     }
 }

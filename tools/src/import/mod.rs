@@ -26,6 +26,7 @@ pub mod page;
 pub mod random;
 pub mod report;
 pub mod shape;
+pub mod tune;
 pub mod variant;
 pub mod workspace;
 
@@ -46,6 +47,7 @@ use self::lower::cpu_f32;
 use self::normalise::Normalise;
 use self::page::WeightImage;
 use self::report::{PlanReport, Report};
+use self::tune::{Choices, Tuner};
 use self::variant::Variants;
 use crate::npy::Array;
 
@@ -70,6 +72,8 @@ pub struct Options {
     pub name: Option<String>,
     /// A JSON file for people and clients.
     pub card: Option<PathBuf>,
+    /// How algorithms of convolutions are chosen.
+    pub tuning: tune::Settings,
 }
 
 /// Imports a model. `progress` is told the share that is done, and what comes next.
@@ -88,7 +92,8 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     options.normalise.iter().try_for_each(|rule| rule.apply(&mut model))?;
     let variants = variant::resolve(&model, &options.shapes)?;
     let mut image = WeightImage::new(CPU_PAGE_BYTES);
-    let compiled = compile(&model.graph, &variants, &mut image, progress)?;
+    let mut tuner = Tuner::new(&options.tuning)?;
+    let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
     progress(0.9, "writing");
     let file = options.model.file_stem().unwrap_or_default().to_string_lossy();
@@ -118,6 +123,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         page_bytes: CPU_PAGE_BYTES,
         waste: image.waste(),
         plans,
+        choices: compiled.choices,
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
     })
@@ -142,6 +148,8 @@ pub struct Compiled {
     pub outputs: Vec<TensorSpec>,
     /// Plans, ascending by shape variant, then batch size.
     pub plans: Vec<Plan>,
+    /// The algorithms of its convolutions.
+    pub choices: Choices,
     /// Why there are plans for batch 1 only, if there are.
     pub unbatchable: Option<Unbatchable>,
 }
@@ -175,6 +183,7 @@ fn check_types(model: &load::Model, outputs: &[TensorSpec]) -> Result<(), Import
 pub fn compile(
     template: &Graph,
     variants: &Variants,
+    tuner: &mut Tuner,
     image: &mut WeightImage,
     progress: &mut dyn FnMut(f64, &str),
 ) -> Result<Compiled, ImportError> {
@@ -185,21 +194,37 @@ pub fn compile(
     let inputs = specs(&singles, "input", whole, |graph| &graph.inputs)?;
     let outputs = specs(&singles, "output", whole, |graph| &graph.outputs)?;
     let batches = if unbatchable.is_some() { &BatchSize::ALL[..1] } else { &BatchSize::ALL };
+    let choices = choose(&singles, tuner, progress)?;
     let total = variants.shapes.len() * batches.len();
     let mut plans = Vec::with_capacity(total);
     for (shape, shapes) in (0u8..).map(ShapeId).zip(&variants.shapes) {
         let too_large = ImportError::Limit { what: "bytes of an item", found: usize::MAX, limit: u32::MAX as usize };
         let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
         for &batch in batches {
-            progress(0.1 + 0.8 * share(plans.len(), total), "compiling");
+            progress(0.5 + 0.4 * share(plans.len(), total), "compiling");
             let mut graph = batch::shaped(template, &of_batch(shapes, batch.items()), batch.items())?;
             fuse::fuse(&mut graph);
-            let lowered = cpu_f32::lower(&graph, &slot, whole, image)?;
+            let lowered = cpu_f32::lower(&graph, &slot, whole, &choices, image)?;
             let cpu_f32::Lowered { launches, workspace_bytes } = lowered;
             plans.push(Plan { shape, batch, workspace_bytes, launches });
         }
     }
-    Ok(Compiled { inputs, outputs, plans, unbatchable })
+    Ok(Compiled { inputs, outputs, plans, choices, unbatchable })
+}
+
+/// The algorithms of the convolutions of a model's shape variants.
+fn choose(singles: &[Graph], tuner: &mut Tuner, progress: &mut dyn FnMut(f64, &str)) -> Result<Choices, ImportError> {
+    let fused = |graph: &Graph| {
+        let mut graph = graph.clone();
+        fuse::fuse(&mut graph);
+        graph
+    };
+    let graphs: Vec<Graph> = singles.iter().map(fused).collect();
+    let mut layers = Vec::new();
+    for graph in &graphs {
+        layers.extend(cpu_f32::layers(graph)?);
+    }
+    Ok(tuner.choose(&layers, &mut |share, what| progress(0.1 + 0.4 * share, what))?)
 }
 
 /// Shapes whose dimension 0 is `n` where they have a batch; of batch 1 they are as given.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime::package::{Plan, Written};
 
 use super::batch::Unbatchable;
+use super::tune::Choices;
 
 /// What an import made.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Report {
     pub page_bytes: usize,
     /// Bytes of the pages that no tensor covers.
     pub waste: usize,
+    /// The algorithms of convolutions.
+    pub choices: Choices,
     /// The plans.
     pub plans: Vec<PlanReport>,
     /// Why there are plans for batch 1 only, if there are.
@@ -66,6 +69,11 @@ impl fmt::Display for Report {
         writeln!(f, "  weights   {:>8.1} MiB in {} tensors", mib(all - self.waste), self.tensors)?;
         let share = 100.0 * self.waste as f64 / all.max(1) as f64;
         writeln!(f, "  pages     {:>8} of {} KiB, {share:.1}% of them empty", self.pages, self.page_bytes >> 10)?;
+        if self.choices.growth() > 0 {
+            let [two, four] = self.choices.counts();
+            let grown = self.choices.growth() as f64 / MIB;
+            writeln!(f, "  winograd  {grown:>8.1} MiB more weights: {two} convolutions by 2x2, {four} by 4x4")?;
+        }
         writeln!(f, "  package   {:>8.1} MiB", self.written.bytes as f64 / MIB)?;
         writeln!(f, "  time      {:>8.2} s", self.took.as_secs_f64())?;
         writeln!(f, "  shape  batch  launches  workspace MiB")?;

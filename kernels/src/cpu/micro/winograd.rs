@@ -262,7 +262,9 @@ impl<S: Simd> Group<S> for ProductGroup<'_, '_> {
         for b in 0..B {
             for p in 0..P {
                 // SAFETY: asserted.
-                unsafe { s.store(sum[b][p], work.y.as_mut_ptr().add((self.block + b) * work.step + first + p * LANES)) };
+                unsafe {
+                    s.store(sum[b][p], work.y.as_mut_ptr().add((self.block + b) * work.step + first + p * LANES))
+                };
             }
         }
     }

@@ -30,7 +30,10 @@ use crate::import::graph::{Graph, Node, ValueId};
 use crate::import::op::Op;
 use crate::import::page::{WeightImage, number};
 use crate::import::shape;
+use crate::import::tune::Choices;
 use crate::import::workspace::{self, Life};
+
+pub use self::window::layers;
 
 /// What a graph became.
 #[derive(Debug)]
@@ -42,11 +45,19 @@ pub struct Lowered {
 }
 
 /// Lowers a fused graph whose inputs and outputs lie in slots of that layout: an item of each is all of
-/// it if it is `whole`, else what lies behind dimension 0, the batch. Weights go into `image`.
-pub fn lower(graph: &Graph, slot: &SlotLayout, whole: bool, image: &mut WeightImage) -> Result<Lowered, ImportError> {
+/// it if it is `whole`, else what lies behind dimension 0, the batch. Weights go into `image`, packed
+/// for the kernels that `choices` names.
+pub fn lower(
+    graph: &Graph,
+    slot: &SlotLayout,
+    whole: bool,
+    choices: &Choices,
+    image: &mut WeightImage,
+) -> Result<Lowered, ImportError> {
     let mut lowering = Lowering {
         graph,
         whole,
+        choices,
         image,
         homes: concat::homes(graph),
         views: HashMap::new(),
@@ -75,6 +86,7 @@ pub fn lower(graph: &Graph, slot: &SlotLayout, whole: bool, image: &mut WeightIm
 struct Lowering<'a> {
     graph: &'a Graph,
     whole: bool,
+    choices: &'a Choices,
     image: &'a mut WeightImage,
     /// Values that are made in place within a concatenation.
     homes: HashMap<ValueId, Home>,

@@ -4,7 +4,7 @@ use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
     Binary, Block, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm,
-    Leave, LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
+    Leave, LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Winograd, Words,
 };
 
 use super::view::BufferId;
@@ -42,6 +42,7 @@ steps! {
     Enter { x, y };
     Leave { x, y };
     Conv { x, weights, bias, residual, y };
+    Winograd { x, weights, bias, residual, y };
     Depthwise { x, weights, bias, y };
     Pool { x, y };
     GlobalPool { x, y };

@@ -13,6 +13,8 @@ use crate::import::page::Key;
 pub enum Packing {
     /// For `Conv`: out, in of a group, taps.
     Conv([u32; 3]),
+    /// For `Winograd`: out, in of a group; places of a patch along each side.
+    Patches([u32; 2], u32),
     /// For `Depthwise`: channels, taps.
     Depthwise([u32; 2]),
     /// For `Gemm`: k, n; whether the source is `[n][k]`.
@@ -31,6 +33,7 @@ impl Packing {
     fn pack(self, values: &[f32]) -> Packed {
         match self {
             Packing::Conv([out, input, taps]) => layout::conv(values, out, input, taps),
+            Packing::Patches([out, input], patch) => layout::winograd(values, out, input, patch),
             Packing::Depthwise([channels, taps]) => layout::depthwise(values, channels, taps),
             Packing::Gemm([k, n], transposed) => layout::gemm(values, k, n, transposed),
             Packing::Vector => layout::vector(values),

@@ -1,15 +1,17 @@
 //! Convolutions and pools.
 
-use kernels::params::{Activation, Conv, Depthwise, GlobalPool, LANES, Pool, PoolKind, Window};
+use bytemuck::Zeroable;
+use kernels::params::{Activation, Conv, Depthwise, GlobalPool, LANES, Pool, PoolKind, Window, Winograd};
 
 use super::Lowering;
 use super::step::{Step, UNUSED, at};
 use super::weights::Packing;
-use crate::import::error::Why;
-use crate::import::graph::Node;
-use crate::import::op;
+use crate::import::error::{ImportError, Why};
+use crate::import::graph::{Graph, Node};
+use crate::import::op::{self, Op};
 use crate::import::page::number;
 use crate::import::shape;
+use crate::import::tune::{Algorithm, Layer};
 
 /// The window of a kernel of that size sliding over an image of that size.
 fn window(slide: &op::Slide, image: [usize; 2], kernel: [usize; 2]) -> Result<Window, Why> {
@@ -32,6 +34,44 @@ fn sides(dims: &[usize]) -> Result<[u32; 4], Why> {
     Ok([number(n, "items")?, number(c, "channels")?, number(h, "rows")?, number(w, "columns")?])
 }
 
+/// The block of a convolution that is not depthwise, without operands, each image a tensor of its own.
+fn dense_block(graph: &Graph, node: &Node, conv: &op::Conv) -> Result<Conv, Why> {
+    let input = |index| node.input(index).ok_or(Why::MissingInput { index });
+    let [_, of_group, kernel_h, kernel_w] = shape::image(graph.dims(input(1)?))?;
+    let [n, channels, in_h, in_w] = sides(graph.dims(input(0)?))?;
+    let [_, out_channels, out_h, out_w] = sides(graph.dims(node.output()))?;
+    let window = window(&conv.slide, [in_h as usize, in_w as usize], [kernel_h, kernel_w])?;
+    Ok(Conv {
+        n,
+        in_channels: number(of_group, "channels")?,
+        out_channels,
+        groups: number(conv.groups, "groups")?,
+        in_h,
+        in_w,
+        out_h,
+        out_w,
+        window,
+        x_blocks: kernels::params::blocks_of(channels),
+        y_blocks: kernels::params::blocks_of(out_channels),
+        ..Conv::zeroed()
+    })
+}
+
+/// The convolutions of a graph for which there is a choice, with their weights.
+pub fn layers(graph: &Graph) -> Result<Vec<(Layer, &[f32])>, ImportError> {
+    let mut found = Vec::new();
+    for node in &graph.nodes {
+        let (Op::Conv(conv, _), Some(weights)) = (&node.op, graph.constant_input(node, 1)) else { continue };
+        let block = dense_block(graph, node, conv).map_err(|why| ImportError::at(node, why))?;
+        let layer = Layer::of(&block);
+        let windows = Winograd::of(&block, 2).is_some();
+        if let (true, Some(values)) = (windows && layer.allows(Algorithm::Patches(2)), weights.as_floats()) {
+            found.push((layer, values));
+        }
+    }
+    Ok(found)
+}
+
 impl Lowering<'_> {
     pub(super) fn conv(&mut self, node: &Node, conv: &op::Conv, activation: Activation) -> Result<(), Why> {
         let x = self.input(node, 0)?;
@@ -51,16 +91,16 @@ impl Lowering<'_> {
     }
 
     fn dense_conv(&mut self, node: &Node, conv: &op::Conv, activation: Activation) -> Result<(), Why> {
-        let (x, weights) = (self.input(node, 0)?, self.input(node, 1)?);
-        let [out, of_group, kernel_h, kernel_w] = shape::image(self.graph.dims(weights))?;
-        let [n, _, in_h, in_w] = sides(self.graph.dims(x))?;
-        let [_, out_channels, out_h, out_w] = sides(self.graph.dims(node.output()))?;
-        let window = window(&conv.slide, [in_h as usize, in_w as usize], [kernel_h, kernel_w])?;
-        let in_channels = number(of_group, "channels")?;
+        let shape = dense_block(self.graph, node, conv)?;
         let values = self.floats(node, 1)?.to_vec();
-        let weights = self.weights(&values, Packing::Conv([out_channels, in_channels, window.taps()]))?;
-        let bias = self.bias(node, 2, out, 1.0)?;
-        let (x_buffer, x) = self.blocked(x)?;
+        let patch = Winograd::of(&shape, 2).and_then(|_| self.choices.patch(&Layer::of(&shape), &values));
+        let packing = match patch {
+            None => Packing::Conv([shape.out_channels, shape.in_channels, shape.window.taps()]),
+            Some(patch) => Packing::Patches([shape.out_channels, shape.in_channels], patch),
+        };
+        let weights = self.weights(&values, packing)?;
+        let bias = self.bias(node, 2, shape.out_channels as usize, 1.0)?;
+        let (x_buffer, x) = self.blocked(self.input(node, 0)?)?;
         let (residual, residual_blocks) = match node.input(3) {
             None => (UNUSED, 0),
             Some(id) => {
@@ -69,26 +109,22 @@ impl Lowering<'_> {
             }
         };
         let (y_buffer, y) = self.new_image(node.output())?;
-        self.steps.push(Step::Conv(Conv {
+        let block = Conv {
             x: at(x_buffer, x.first)?,
             weights,
             bias,
             residual,
             y: at(y_buffer, y.first)?,
-            n,
-            in_channels,
-            out_channels,
-            groups: number(conv.groups, "groups")?,
-            in_h,
-            in_w,
-            out_h,
-            out_w,
-            window,
             x_blocks: number(x.whole, "channel blocks")?,
             residual_blocks,
             y_blocks: number(y.whole, "channel blocks")?,
             activation,
-        }));
+            ..shape
+        };
+        self.steps.push(match patch.and_then(|patch| Winograd::of(&block, patch)) {
+            None => Step::Conv(block),
+            Some(block) => Step::Winograd(block),
+        });
         Ok(())
     }
 

@@ -1,0 +1,68 @@
+use super::table::Times as Measured;
+use super::*;
+
+fn layer(channels: u32, side: u32) -> Layer {
+    Layer {
+        in_channels: channels,
+        out_channels: channels,
+        groups: 1,
+        input: [side; 2],
+        output: [side; 2],
+        pads: [1; 2],
+    }
+}
+
+fn weights(layer: &Layer, value: f32) -> Vec<f32> {
+    vec![value; (layer.in_channels * layer.out_channels * 9) as usize]
+}
+
+/// A tuner over a table that knows `known`.
+fn tuner(folder: &tempfile::TempDir, known: &[(Layer, Measured)], runs_per_load: u64) -> Tuner {
+    let path = folder.path().join("tuning.toml");
+    let mut table = Table::open(Some(&path)).unwrap();
+    for (layer, times) in known {
+        table.keep(layer, *times).unwrap();
+    }
+    Tuner::new(&Settings { source: Source::Table(Some(path)), runs_per_load }).unwrap()
+}
+
+#[test]
+fn the_quickest_wins_unless_its_weights_cost_more_than_it_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = layer(64, 14);
+    let values = weights(&one, 1.0);
+    // Patches of four load 27 * 64 * 64 * 4 bytes more, 110.6 us.
+    let times = Measured { direct: 100_000, patches_2: Some(70_000), patches_4: Some(60_000) };
+    for (runs, wanted) in [(0, None), (1, None), (2, Some(2)), (9, Some(4)), (1000, Some(4))] {
+        let choices = tuner(&folder, &[(one, times)], runs).choose(&[(one, &values)], &mut |_, _| {}).unwrap();
+        assert_eq!(choices.patch(&one, &values), wanted, "{runs} runs");
+        let points = wanted.map_or(9, |patch| (patch + 2) * (patch + 2));
+        assert_eq!(choices.growth(), u64::from(points - 9) * 64 * 64 * 4);
+    }
+}
+
+#[test]
+fn shapes_that_share_weights_share_their_algorithm() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = (layer(16, 8), layer(16, 64));
+    let values = weights(&small, 0.5);
+    let quick = Measured { direct: 1_000, patches_2: None, patches_4: Some(500_000) };
+    let slow = Measured { direct: 900_000, patches_2: Some(1), patches_4: Some(300_000) };
+    let mut tuner = tuner(&folder, &[(small, quick), (large, slow)], 10);
+    let both = tuner.choose(&[(small, &values), (large, &values)], &mut |_, _| {}).unwrap();
+    assert_eq!((both.patch(&small, &values), both.patch(&large, &values)), (Some(4), Some(4)));
+    assert_eq!(both.counts(), [0, 1]);
+    let alone = tuner.choose(&[(small, &values)], &mut |_, _| {}).unwrap();
+    assert_eq!(alone.patch(&small, &values), None);
+    assert_eq!(both.patch(&small, &weights(&small, 0.25)), None);
+}
+
+#[test]
+fn the_rule_takes_patches_where_there_is_much_to_multiply() {
+    let mut tuner = Tuner::new(&Settings::default()).unwrap();
+    let mut chosen = |layer: Layer| tuner.best(&[layer]).unwrap();
+    assert_eq!(chosen(layer(64, 56)), Algorithm::Patches(4));
+    assert_eq!(chosen(Layer { in_channels: 3, ..layer(64, 224) }), Algorithm::Direct);
+    // A depthwise convolution has no other way.
+    assert_eq!(chosen(Layer { in_channels: 1, groups: 64, ..layer(64, 56) }), Algorithm::Direct);
+}
