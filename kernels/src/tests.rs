@@ -10,6 +10,5 @@ mod pixels;
 mod product;
 mod rows;
 mod strided;
-mod wbench;
 mod winograd;
 mod words;

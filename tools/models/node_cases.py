@@ -134,7 +134,7 @@ def attempt(binary, case, model, folder):
         pass_through(model)
     onnx.save(model, folder / "model.onnx")
     constants = [argument for option in options for argument in ("--const", option)]
-    said = clockwork(binary, "import", str(folder / "model.onnx"), "-o", str(folder / "model.cwk"), *constants)
+    said = clockwork(binary, "import", "--no-tune", str(folder / "model.onnx"), "-o", str(folder / "model.cwk"), *constants)
     if said:
         return ("failed" if "panicked" in said else "refused"), said
     if unknown:

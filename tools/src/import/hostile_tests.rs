@@ -115,7 +115,7 @@ fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
     compile(
         &model.graph,
         &variants,
-        &mut Tuner::new(&Settings::default()).unwrap(),
+        &mut Tuner::new(&Settings::default()),
         &mut WeightImage::new(2 << 20),
         &mut |_, _| {},
     )
@@ -184,7 +184,7 @@ proptest! {
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
         if let Ok(model) = load::load(&path, &[], &HashMap::new()) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()).unwrap(), &mut WeightImage::new(2 << 20), &mut |_, _| {});
+            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20), &mut |_, _| {});
         }
     }
 }

@@ -92,7 +92,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     options.normalise.iter().try_for_each(|rule| rule.apply(&mut model))?;
     let variants = variant::resolve(&model, &options.shapes)?;
     let mut image = WeightImage::new(CPU_PAGE_BYTES);
-    let mut tuner = Tuner::new(&options.tuning)?;
+    let mut tuner = Tuner::new(&options.tuning);
     let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
     progress(0.9, "writing");

@@ -50,7 +50,7 @@ impl Serving {
             let name = onnx.file_stem().expect("a file has a name").to_str().expect("which is text").to_owned();
             let package = folder.path().join(format!("{name}.cwk"));
             let mut command = Command::new(env!("CARGO_BIN_EXE_clockwork"));
-            command.arg("import").arg(&onnx).arg("-o").arg(package).args(["--name", &name]).args(flags);
+            command.args(["import", "--no-tune"]).arg(&onnx).arg("-o").arg(package).args(["--name", &name]).args(flags);
             let done = command.output().expect("the binary starts");
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             name

@@ -135,13 +135,13 @@ fn an_import_that_cannot_succeed_says_why_and_leaves_nothing() {
     let house = House::new(&[1]);
     let onnx = house.path("tiny-1.onnx");
     let nowhere = house.path("nowhere/tiny.cwk");
-    house.run(&["import", text(&onnx), "-o", text(&nowhere)]).failed_saying(&[text(&nowhere)]);
+    house.run(&["import", "--no-tune", text(&onnx), "-o", text(&nowhere)]).failed_saying(&[text(&nowhere)]);
     // A folder stands where the package should be.
     let folder = house.path("models");
-    house.run(&["import", text(&onnx), "-o", text(&folder)]).failed_saying(&[text(&folder)]);
+    house.run(&["import", "--no-tune", text(&onnx), "-o", text(&folder)]).failed_saying(&[text(&folder)]);
     // A file where a folder should be, which not even root may write into.
     let inside = onnx.join("tiny.cwk");
-    house.run(&["import", text(&onnx), "-o", text(&inside)]).failed_saying(&[text(&inside)]);
+    house.run(&["import", "--no-tune", text(&onnx), "-o", text(&inside)]).failed_saying(&[text(&inside)]);
 
     let package = house.path("new.cwk");
     let garbage = house.write("garbage.onnx", &[0xff; 333]);
@@ -150,11 +150,13 @@ fn an_import_that_cannot_succeed_says_why_and_leaves_nothing() {
     let cut = house.write("cut.onnx", &whole[..whole.len() / 2]);
     let words = house.write("words.onnx", b"this is no model at all\n");
     for file in [&garbage, &empty, &cut, &words, &house.path("missing.onnx")] {
-        house.run(&["import", text(file), "-o", text(&package)]).failed_saying(&[text(file)]);
+        house.run(&["import", "--no-tune", text(file), "-o", text(&package)]).failed_saying(&[text(file)]);
         assert!(!package.exists(), "{} left a package", file.display());
     }
-    house.run(&["import", text(&onnx), "-o", text(&package), "--outputs", "z"]).failed_saying(&["`z`"]);
-    house.run(&["import", text(&onnx), "-o", text(&package), "--shape", "x=1x4x16x16"]).failed_saying(&["x"]);
+    house.run(&["import", "--no-tune", text(&onnx), "-o", text(&package), "--outputs", "z"]).failed_saying(&["`z`"]);
+    house
+        .run(&["import", "--no-tune", text(&onnx), "-o", text(&package), "--shape", "x=1x4x16x16"])
+        .failed_saying(&["x"]);
     assert!(!package.exists(), "a failed import leaves no package");
 }
 
@@ -165,12 +167,12 @@ fn names_of_tensors_are_as_long_as_they_can_be_asked_for() {
     let (longest, too_long) = ("n".repeat(64), "ü".repeat(33));
     for (x, y, role) in [(too_long.as_str(), "y", "input"), ("x", too_long.as_str(), "output")] {
         model::write_named(&onnx, 2, x, y);
-        let import = ["import", text(&onnx), "-o", text(&package), "--name", "tiny-2"];
+        let import = ["import", "--no-tune", text(&onnx), "-o", text(&package), "--name", "tiny-2"];
         house.run(&import).failed_saying(&[role, &too_long, "66 bytes", "64"]);
         assert!(!package.exists(), "a failed import leaves no package");
     }
     model::write_named(&onnx, 2, &longest, &longest.replace('n', "m"));
-    house.run(&["import", text(&onnx), "-o", text(&package), "--name", "tiny-2"]).succeeded();
+    house.run(&["import", "--no-tune", text(&onnx), "-o", text(&package), "--name", "tiny-2"]).succeeded();
     let mut server = house.serve(2);
     house.assert_serves(&mut server, 1);
     house.assert_serves(&mut server, 2);
@@ -194,7 +196,7 @@ fn an_import_without_room_names_file_and_bytes_and_leaves_nothing() {
     assert!(wanted > 1_000 * 1_024, "{wanted} bytes would fit");
     fs::create_dir(house.path("full")).expect("a temporary folder can be made");
     let package = house.path("full/tiny-1.cwk");
-    let import = ["import", text(&onnx), "-o", text(&package)];
+    let import = ["import", "--no-tune", text(&onnx), "-o", text(&package)];
     let full = run_with_little_room(&import);
     let errors = String::from_utf8_lossy(&full.stderr);
     assert_eq!(full.status.code(), Some(1), "{errors}");

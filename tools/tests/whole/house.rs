@@ -44,14 +44,14 @@ impl House {
     fn import(&self, seed: u32) {
         let onnx = self.path(&format!("tiny-{seed}.onnx"));
         model::write(&onnx, seed);
-        self.run(&["import", text(&onnx), "-o", text(&self.package(seed))]).succeeded();
+        self.run(&["import", "--no-tune", text(&onnx), "-o", text(&self.package(seed))]).succeeded();
     }
 
     /// Adds the model that keeps a device busy, as `heavy`.
     pub fn add_heavy(&self) {
         let onnx = self.path("heavy.onnx");
         heavy::write(&onnx);
-        self.run(&["import", text(&onnx), "-o", text(&self.path("models/heavy.cwk"))]).succeeded();
+        self.run(&["import", "--no-tune", text(&onnx), "-o", text(&self.path("models/heavy.cwk"))]).succeeded();
     }
 
     /// The numbers in `x.npy`.

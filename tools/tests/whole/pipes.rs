@@ -31,7 +31,7 @@ fn tools_end_quietly_when_nobody_reads() {
     ends_quietly(&["ctl", "models", "--server", &server.controller]);
     ends_quietly(&["ctl", "config", "--server", &server.controller, "--json"]);
     ends_quietly(&["infer", "tiny-1", "--server", &server.gateway, "--input", text(&input), "--slo", "20s"]);
-    ends_quietly(&["import", text(&onnx), "-o", text(&package)]);
+    ends_quietly(&["import", "--no-tune", text(&onnx), "-o", text(&package)]);
     // The report is the last thing: the package is whole.
     Package::open(&package).expect("what was imported is kept");
 

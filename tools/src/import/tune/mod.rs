@@ -63,18 +63,12 @@ pub enum TuneError {
     },
 }
 
-/// What the table or the rule knows.
-#[derive(Debug)]
-enum Times {
-    Rule,
-    Table(Table),
-}
-
 /// Chooses algorithms.
 #[derive(Debug)]
 pub struct Tuner {
-    times: Times,
-    runs_per_load: u64,
+    settings: Settings,
+    /// Opened when it is first asked: a model without such layers needs none.
+    table: Option<Table>,
 }
 
 /// The algorithm of each convolution, by its weights: what is not here is computed directly.
@@ -118,17 +112,8 @@ fn digest(layer: &Layer, weights: &[f32]) -> Hash {
 
 impl Tuner {
     /// A tuner with those settings.
-    ///
-    /// # Errors
-    /// [`TuneError::Table`].
-    pub fn new(settings: &Settings) -> Result<Tuner, TuneError> {
-        let times = match &settings.source {
-            // Nobody asks for times where none count.
-            _ if settings.runs_per_load == 0 => Times::Rule,
-            Source::Rule => Times::Rule,
-            Source::Table(path) => Times::Table(Table::open(path.as_deref())?),
-        };
-        Ok(Tuner { times, runs_per_load: settings.runs_per_load })
+    pub fn new(settings: &Settings) -> Tuner {
+        Tuner { settings: settings.clone(), table: None }
     }
 
     /// Chooses for the layers of all variants of a model; `progress` is told the share that is done, and what
@@ -142,7 +127,7 @@ impl Tuner {
         progress: &mut dyn FnMut(f64, &str),
     ) -> Result<Choices, TuneError> {
         let mut choices = Choices::default();
-        if self.runs_per_load == 0 {
+        if self.settings.runs_per_load == 0 {
             return Ok(choices);
         }
         // In the order of the model, so that the file of a table grows in the same order too.
@@ -183,7 +168,7 @@ impl Tuner {
             }
             let Some(ns) = sum else { continue };
             let load = layers[0].weight_bytes(algorithm) / LOADED_PER_NS;
-            let cost = ns.saturating_mul(self.runs_per_load).saturating_add(load);
+            let cost = ns.saturating_mul(self.settings.runs_per_load).saturating_add(load);
             if cost < best.0 {
                 best = (cost, algorithm);
             }
@@ -193,7 +178,11 @@ impl Tuner {
 
     /// Nanoseconds of one item.
     fn time(&mut self, layer: &Layer, algorithm: Algorithm) -> Result<Option<u64>, TuneError> {
-        let Times::Table(table) = &mut self.times else { return Ok(rule::cost(layer, algorithm)) };
+        let Source::Table(path) = &self.settings.source else { return Ok(rule::cost(layer, algorithm)) };
+        let table = match &mut self.table {
+            Some(table) => table,
+            none => none.insert(Table::open(path.as_deref())?),
+        };
         if let Some(times) = table.times(layer) {
             return Ok(times.of(algorithm));
         }

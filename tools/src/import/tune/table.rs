@@ -128,11 +128,6 @@ impl Table {
         }
     }
 
-    /// Its file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What is known of `layer`.
     pub fn times(&self, layer: &Layer) -> Option<Times> {
         self.content.nanoseconds.get(&layer.to_string()).copied()
