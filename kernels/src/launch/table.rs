@@ -81,6 +81,7 @@ macro_rules! for_each_kernel {
             19 words Words words::run;
             20 top_k TopK top_k::run;
             21 fold Fold fold::run;
+            22 attention Attention attention::run;
         }
     };
 }

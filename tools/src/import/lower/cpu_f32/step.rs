@@ -3,7 +3,7 @@
 use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
-    Binary, Block, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm, Leave,
+    Attention, Binary, Block, Conv, Copy, Depthwise, Enter, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm, Leave,
     LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
 };
 
@@ -47,6 +47,7 @@ steps! {
     GlobalPool { x, y };
     Gemm { x, weights, bias, residual, y };
     MatMul { x, w, y };
+    Attention { q, k, v, mask, y };
     Softmax { x, y };
     LayerNorm { x, gamma, beta, y };
     Unary { x, y };
