@@ -1,6 +1,7 @@
 //! The kernels of target `cpu-f32`. Each `run` is generic over the instruction set and computes one
 //! tile; the entries in `image` make the views that it works on.
 
+pub(crate) mod attention;
 pub(crate) mod binary;
 pub(crate) mod conv;
 pub(crate) mod copy;
@@ -29,11 +30,11 @@ pub(crate) mod words;
 /// Lanes of a block, as an index.
 pub(crate) const LANES: usize = crate::params::LANES as usize;
 
-/// Scratch that a tile may use, in bytes: the patches of a [`Winograd`](crate::params::Winograd). One panel of
-/// the longest [`MatMul`](crate::params::MatMul) takes less.
+/// Scratch that a tile may use, in bytes: the patches of a [`Winograd`](crate::params::Winograd). What products
+/// and attention take is less.
 pub(crate) const SCRATCH_BYTES: usize = {
-    let (winograd, panel) = (crate::params::Winograd::SCRATCH_BYTES, crate::params::MatMul::MAX_K as usize * LANES);
-    assert!(winograd <= 1 << 30 && panel * size_of::<f32>() <= winograd as usize);
+    let winograd = crate::params::Winograd::SCRATCH_BYTES;
+    assert!(winograd <= 1 << 30 && crate::params::SCRATCH as usize * size_of::<f32>() <= winograd as usize);
     winograd as usize
 };
 

@@ -8,6 +8,7 @@ mod avx2;
 mod avx512;
 mod chain;
 mod depthwise;
+mod gemm;
 mod lanes;
 pub(crate) mod math;
 mod peak;
@@ -17,9 +18,10 @@ mod winograd;
 
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
-pub(crate) use chain::{ConvSpan, GemmSpan, MAX_PIXELS, Place, Places, conv_group, gemm_group};
+pub(crate) use chain::{ConvSpan, MAX_PIXELS, Place, Places, conv_group};
 pub(crate) use depthwise::{DepthwiseSpan, depthwise_group};
-pub(crate) use lanes::{Lanes, fold, map, zip};
+pub(crate) use gemm::{GemmSpan, gemm_group};
+pub(crate) use lanes::{Lanes, fold, map, map_fold, zip, zip_three};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use pool::pool_pixel;
 pub(crate) use portable::Portable;
@@ -84,12 +86,45 @@ pub(crate) trait Simd: Copy {
         out
     }
 
+    /// The sum of the lanes: lane `i` and lane `i + 8`, then `i` and `i + 4`, and so on.
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        let lanes = self.to_array(v);
+        let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+        for i in 0..8 {
+            eight[i] = lanes[i] + lanes[i + 8];
+        }
+        for i in 0..4 {
+            four[i] = eight[i] + eight[i + 4];
+        }
+        (four[0] + four[2]) + (four[1] + four[3])
+    }
+
+    /// The largest of the lanes.
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        let lanes = self.to_array(v);
+        let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+        for i in 0..8 {
+            eight[i] = larger(lanes[i], lanes[i + 8]);
+        }
+        for i in 0..4 {
+            four[i] = larger(eight[i], eight[i + 4]);
+        }
+        larger(larger(four[0], four[2]), larger(four[1], four[3]))
+    }
+
     /// An array as 16 lanes.
     #[inline(always)]
     fn load_array(self, v: &[f32; 16]) -> Self::V {
         // SAFETY: the array has 16 elements.
         unsafe { self.load(v.as_ptr()) }
     }
+}
+
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
 
 /// Work on `B` output blocks by `P` pixels whose accumulators stay in registers.

@@ -83,6 +83,7 @@ macro_rules! for_each_kernel {
             21 fold Fold fold::run;
             22 enter_pixels EnterPixels pixels::enter;
             23 winograd Winograd winograd::run;
+            24 attention Attention attention::run;
         }
     };
 }
