@@ -15,6 +15,7 @@ pub(crate) mod pick;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod resample;
+pub(crate) mod row;
 pub(crate) mod softmax;
 pub(crate) mod top_k;
 pub(crate) mod transfer;
