@@ -65,7 +65,7 @@ prop_compose! {
     ) -> Shape {
         let window = Window { pad_top: top, pad_left: left, ..Window::square(3, 1, 0) };
         let (groups, input, output) = if grouped { (2, 16, 64) } else { (1, input, output) };
-        Shape { n, groups, input, output, size: [h, w], window, spare, residual, activation, rows_per_page }
+        Shape { n, groups, input, output, size: [h, w], window, spare, residual, activation, rows_per_page, planar: false }
     }
 }
 
@@ -123,6 +123,7 @@ fn patches_of_four_keep_their_precision_over_many_channels() {
         window,
         spare: 0,
         residual: false,
+        planar: false,
         activation: Activation::NONE,
         rows_per_page: 64,
     };

@@ -34,6 +34,9 @@ fn sides(dims: &[usize]) -> Result<[u32; 4], Why> {
     Ok([number(n, "items")?, number(c, "channels")?, number(h, "rows")?, number(w, "columns")?])
 }
 
+/// An image of at most so many channels is read row by row: in blocks most lanes would be empty.
+const FEW_CHANNELS: usize = 4;
+
 /// The block of a convolution that is not depthwise, without operands, each image a tensor of its own.
 fn dense_block(graph: &Graph, node: &Node, conv: &op::Conv) -> Result<Conv, Why> {
     let input = |index| node.input(index).ok_or(Why::MissingInput { index });
@@ -90,17 +93,44 @@ impl Lowering<'_> {
         }
     }
 
+    /// Whether the node is a convolution that reads a row-major image of so few channels as it lies.
+    pub(super) fn reads_rows(&self, node: &Node) -> bool {
+        let (Op::Conv(conv, _), Some(x), Some(weights)) = (&node.op, node.input(0), node.input(1)) else {
+            return false;
+        };
+        let (Ok([_, channels, ..]), Ok([_, _, kernel_h, kernel_w])) =
+            (shape::image(self.graph.dims(x)), shape::image(self.graph.dims(weights)))
+        else {
+            return false;
+        };
+        let Ok([_, _, _, out_w]) = shape::image(self.graph.dims(node.output())) else { return false };
+        // The width of a strip and a register tile beyond it, rounded up.
+        let [stride, dilation] = [conv.slide.strides[1], conv.slide.dilations[1]];
+        let strip = kernel_h * channels * (out_w * stride + kernel_w * dilation) + LANES as usize * stride;
+        conv.groups == 1 && channels <= FEW_CHANNELS && strip <= Conv::MAX_STRIP as usize
+    }
+
     fn dense_conv(&mut self, node: &Node, conv: &op::Conv, activation: Activation) -> Result<(), Why> {
         let shape = dense_block(self.graph, node, conv)?;
         let values = self.floats(node, 1)?.to_vec();
-        let patch = Winograd::of(&shape, 2).and_then(|_| self.choices.patch(&Layer::of(&shape), &values));
+        let reads_rows = self.reads_rows(node);
+        let choice = Winograd::of(&shape, 2).filter(|_| !reads_rows);
+        let patch = choice.and_then(|_| self.choices.patch(&Layer::of(&shape), &values));
         let packing = match patch {
             None => Packing::Conv([shape.out_channels, shape.in_channels, shape.window.taps()]),
             Some(patch) => Packing::Patches([shape.out_channels, shape.in_channels], patch),
         };
         let weights = self.weights(&values, packing)?;
         let bias = self.bias(node, 2, shape.out_channels as usize, 1.0)?;
-        let (x_buffer, x) = self.blocked(self.input(node, 0)?)?;
+        let x = self.input(node, 0)?;
+        let rows = self.view(x)?.as_linear().filter(|view| view.is_contiguous() && reads_rows);
+        let (x, x_blocks) = match rows {
+            Some(rows) => (at(rows.buffer, rows.first)?, 0),
+            None => {
+                let (buffer, image) = self.blocked(x)?;
+                (at(buffer, image.first)?, number(image.whole, "channel blocks")?)
+            }
+        };
         let (residual, residual_blocks) = match node.input(3) {
             None => (UNUSED, 0),
             Some(id) => {
@@ -110,12 +140,12 @@ impl Lowering<'_> {
         };
         let (y_buffer, y) = self.new_image(node.output())?;
         let block = Conv {
-            x: at(x_buffer, x.first)?,
+            x,
             weights,
             bias,
             residual,
             y: at(y_buffer, y.first)?,
-            x_blocks: number(x.whole, "channel blocks")?,
+            x_blocks,
             residual_blocks,
             y_blocks: number(y.whole, "channel blocks")?,
             activation,
