@@ -39,6 +39,9 @@ pub struct ImportArgs {
     /// A JSON object for people and clients: labels, dictionary, pre-processing
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
+    /// Most memory for the model's constants and tables, in MiB [default: 4096]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    memory: Option<u32>,
 }
 
 /// Runs the command.
@@ -53,6 +56,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
         random_weights: args.random_weights,
         name: args.name,
         card: args.card,
+        memory: args.memory.map(|mib| (mib as usize) << 20),
     };
     let bar = progress_bar();
     let report = import::import(&options, &mut |share, stage| {

@@ -108,10 +108,14 @@ fn model() -> ModelProto {
     }
 }
 
+fn whole() -> load::Cut {
+    load::Cut { outputs: vec![], bound: HashMap::new(), memory: 64 << 20 }
+}
+
 fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
-    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &[], &HashMap::new())?;
+    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole())?;
     let variants = variant::resolve(&model, shapes)?;
-    compile(&model.graph, &variants, &mut WeightImage::new(2 << 20), &mut |_, _| {}).map(|_| ())
+    compile(&model.graph, &variants, &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {}).map(|_| ())
 }
 
 /// Every integer of the graph, in place.
@@ -175,8 +179,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
-        if let Ok(model) = load::load(&path, &[], &HashMap::new()) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, &mut WeightImage::new(2 << 20), &mut |_, _| {});
+        if let Ok(model) = load::load(&path, &whole()) && let Ok(variants) = variant::resolve(&model, &[]) {
+            let _ = compile(&model.graph, &variants, &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
         }
     }
 }

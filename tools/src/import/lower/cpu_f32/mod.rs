@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use kernels::launch::Launch;
 use kernels::operand::{Operand, Space};
 use kernels::params::{Copy, CopySide, Enter, EnterWhole, LANES, Leave, LeaveWhole, RANK, Whole};
+use runtime::base::limits::MAX_LAUNCHES;
 use runtime::package::SlotLayout;
 
 use self::concat::Home;
@@ -63,6 +64,11 @@ pub fn lower(graph: &Graph, slot: &SlotLayout, whole: bool, image: &mut WeightIm
     }
     for node in &graph.nodes {
         lowering.node(node).map_err(|why| ImportError::at(node, why))?;
+        let found = lowering.steps.len();
+        if found > MAX_LAUNCHES {
+            let why = Why::TooLarge { what: "launches", found, limit: MAX_LAUNCHES };
+            return Err(ImportError::at(node, why));
+        }
     }
     for (&id, field) in graph.outputs.iter().zip(&slot.outputs.fields) {
         lowering.leave(id, field.offset).map_err(named("output", id))?;
