@@ -203,6 +203,31 @@ fn a_constant_whose_dimensions_overflow_is_refused_by_name() {
     assert!(refused.starts_with("constant `w`: ") && refused.contains("exceed the limit"), "{refused}");
 }
 
+/// Little files may ask for much: what constants need is counted before they are made.
+#[test]
+fn constants_beyond_the_memory_granted_are_refused_by_name() {
+    let mut large = model();
+    let graph = large.graph.as_mut().unwrap();
+    graph.initializer.push(integers("millions", vec![1 << 21]));
+    for i in 0..3 {
+        graph.node.push(node("ConstantOfShape", &["millions"], &[&format!("large {i}")], vec![]));
+    }
+    import(&large, &[]).unwrap();
+    for i in 3..30 {
+        graph_of(&mut large).node.push(node("ConstantOfShape", &["millions"], &[&format!("large {i}")], vec![]));
+    }
+    let refused = import(&large, &[]).unwrap_err().to_string();
+    assert!(refused.contains("bytes of constants and tables exceed the limit 67108864"), "{refused}");
+    graph_of(&mut large).initializer.push(integers("billions", vec![1 << 29]));
+    graph_of(&mut large).node.insert(0, node("ConstantOfShape", &["billions"], &["huge"], vec![]));
+    let refused = import(&large, &[]).unwrap_err().to_string();
+    assert!(refused.starts_with("node `huge` (ConstantOfShape): "), "{refused}");
+}
+
+fn graph_of(model: &mut ModelProto) -> &mut GraphProto {
+    model.graph.as_mut().unwrap()
+}
+
 #[test]
 fn attributes_that_ask_for_more_than_is_built_are_refused_by_name() {
     let text = |name: &str, text: &str| AttributeProto {

@@ -127,6 +127,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         plans,
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
+        memory: report::most_memory(),
     })
 }
 
