@@ -125,7 +125,7 @@ impl Random {
             0 => self.list(&mut tensor.dims),
             1 => {
                 // As many dimensions as before, as many elements too.
-                tensor.dims.rotate_left(1);
+                tensor.dims.rotate_left(1.min(tensor.dims.len()));
             }
             2 => {
                 let index = self.below(FLOATS.len());

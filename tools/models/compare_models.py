@@ -3,7 +3,8 @@
 usage: compare_models.py target/release/clockwork FOLDER WHEEL... [--only NAME,...] [--write docs/models.md]
 
 FOLDER is for models, packages and results, and may stand for the next time: models that are there are not
-made again. The wheels are those of `architectures.py`. Each model is cut before its last softmax. Two seeded
+made again. The wheels are those of `architectures.py`. Each model is cut before its last softmax, or the sigmoid
+that ends it. Two seeded
 inputs run at batch 1; both together, and in mixed order eight times, must give the same bits. Fails where
 an output is further than 1e-3 of the largest from ONNX Runtime's, where a batch differs, or where a model is
 refused that is not in REFUSED.
@@ -32,21 +33,16 @@ MIXED = [0, 1, 1, 0, 1, 0, 0, 1]
 
 
 def last_softmax(model):
-    """For each output, the value to cut at: before a softmax and what only names it again."""
+    """For each output, the value to cut at: before a softmax or sigmoid, and what only names it again."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    cuts = []
-    for output in model.graph.output:
-        name = output.name
-        while name in makers and makers[name].op_type in ("Identity", "Softmax"):
-            node = makers[name]
-            name = node.input[0]
-            if node.op_type == "Softmax":
-                break
-        softmax = name != output.name and any(
-            node.op_type == "Softmax" and node.input[0] == name for node in model.graph.node
-        )
-        cuts.append(name if softmax else output.name)
-    return cuts
+
+    def before(name):
+        node = makers[name]
+        while node.op_type == "Identity" and node.input[0] in makers:
+            node = makers[node.input[0]]
+        return node.input[0] if node.op_type in ("Softmax", "Sigmoid") else name
+
+    return [before(output.name) for output in model.graph.output]
 
 
 def inputs_of(model, shapes):
@@ -165,7 +161,7 @@ def table(rows):
         "",
         "Made by `tools/models/compare_models.py`; do not edit.",
         "",
-        "Whole models, imported for `cpu-f32` without tuning and compared with ONNX Runtime before the last softmax: the",
+        "Whole models, imported for `cpu-f32` without tuning and compared with ONNX Runtime before the last softmax (or sigmoid): the",
         "largest difference over two seeded inputs, relative to the largest output (at most 1e-3 is wanted); by how much",
         "the outputs of the two inputs differ, in the same measure; whether batches of 2 and 8, in mixed order, give the",
         "same bits as batch 1. `memory` is the most that the import held, relative to the model's file; `workspace` that",

@@ -1,4 +1,4 @@
-//! Dense and grouped convolution: a tile is up to two neighbouring output blocks of one item.
+//! Dense and grouped convolution: a tile is up to two neighbouring output blocks of one group of one item.
 
 use super::micro::math::Clamp;
 use super::micro::{ConvSpan, Simd, conv_group};
@@ -14,14 +14,14 @@ const TILE_BLOCKS: usize = Conv::TILE_BLOCKS as usize;
 #[inline(always)]
 fn span<'a>(c: &Conv, tile: &Tile<'a>) -> ConvSpan<'a> {
     // Items within output blocks, so that a row of weights stays cached for the whole batch.
-    let (item, first) = (tile.index % at(c.n), tile.index / at(c.n) * TILE_BLOCKS);
-    let out_blocks = at(blocks_of(c.out_channels));
-    let blocks = (out_blocks - first).min(TILE_BLOCKS);
+    let (item, among) = (tile.index % at(c.n), tile.index / at(c.n));
+    let (of_group, tiles) = (at(c.blocks_of_group()), at(c.tiles_of_group()));
+    let group = among / tiles;
+    let first = group * of_group + among % tiles * TILE_BLOCKS;
+    let blocks = ((group + 1) * of_group - first).min(TILE_BLOCKS);
     let (block_len, out_len) = (at(c.in_h) * at(c.in_w) * LANES, at(c.out_h) * at(c.out_w) * LANES);
     let (memory, rows) = (&tile.memory, tile.memory.rows(&c.weights, at(c.weights_row())));
-    // In a single tile both blocks belong to one group, or each reads its own.
     let in_blocks = at(blocks_of(c.in_channels));
-    let group = first / (out_blocks / at(c.groups)).max(1);
     let x_first = (item * at(c.x_blocks) + group * in_blocks) * block_len;
     let block = |b: usize| first + b.min(blocks - 1);
     let out = |b: usize, whole: u32| (item * at(whole) + block(b)) * out_len;

@@ -115,7 +115,8 @@ fn whole() -> load::Cut {
 fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
     let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole())?;
     let variants = variant::resolve(&model, shapes)?;
-    compile(&model.graph, &variants, &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {}).map(|_| ())
+    compile(&model.graph, &variants, &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {})
+        .map(|_| ())
 }
 
 /// Every integer of the graph, in place.
