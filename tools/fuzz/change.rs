@@ -125,7 +125,8 @@ impl Random {
             0 => self.list(&mut tensor.dims),
             1 => {
                 // As many dimensions as before, as many elements too.
-                tensor.dims.rotate_left(1.min(tensor.dims.len()));
+                let turn = 1.min(tensor.dims.len());
+                tensor.dims.rotate_left(turn);
             }
             2 => {
                 let index = self.below(FLOATS.len());
