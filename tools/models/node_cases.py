@@ -1,21 +1,25 @@
 """Runs the node cases of the `onnx` package through `clockwork import` and `clockwork run`.
 
-    python tools/models/node_cases.py target/release/clockwork [--only add,conv] [--write docs/operators.md]
+    for version in 1.17.0 1.18.0 1.19.1 1.20.0; do pip download --no-deps -d wheels onnx==$version; done
+    python tools/models/node_cases.py target/release/clockwork wheels/*.whl [--only add,conv] [--write docs/operators.md]
 
-Needs `onnx` (1.17 to 1.20, whose cases are files within the package) and `numpy`. What must be known at
-import, such as shapes, axes and weights, is bound with `--const`; the other inputs stay inputs. A case
-without such an input gets one more, that passes through.
+Needs `onnx` (any version that reads the cases) and `numpy`. The cases are files within the wheels; one that
+several versions hold alike is run once. What must be known at import, such as shapes, axes and weights, is
+bound with `--const`; the other inputs stay inputs. A case without such an input gets one more, that passes
+through.
 """
 
 import argparse
 import collections
 import concurrent.futures
+import hashlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import numpy as np
 import onnx
@@ -39,8 +43,22 @@ KNOWN = {
 }
 
 
-def case_directory():
-    return pathlib.Path(onnx.__file__).parent / "backend" / "test" / "data" / "node"
+CASES = "onnx/backend/test/data/node/test_"
+
+
+def cases_of(wheel):
+    """By name of a case: its files, by path."""
+    cases = collections.defaultdict(dict)
+    with zipfile.ZipFile(wheel) as archive:
+        for path in archive.namelist():
+            if path.startswith(CASES) and not path.endswith("/"):
+                name, _, inner = path.removeprefix(CASES).partition("/")
+                cases[name][inner] = archive.read(path)
+    return {name: files for name, files in cases.items() if "model.onnx" in files}
+
+
+def version_of(wheel):
+    return pathlib.Path(wheel).name.split("-")[1]
 
 
 def tensor(path, info):
@@ -91,20 +109,22 @@ def clockwork(binary, *arguments):
     return lines[-1] if lines else f"ended with {done.returncode}"
 
 
-def run_case(binary, case):
-    """(operator, outcome, reason)"""
-    model = onnx.load(case / "model.onnx")
-    operators = [node.op_type for node in model.graph.node]
+def run_case(binary, name, files):
+    """(outcome, reason)"""
+    model = onnx.load_from_string(files["model.onnx"])
     for opset in model.opset_import:
         # `Not` is stated for set 1, and has been the same ever since.
-        if opset.domain == "" and operators == ["Not"]:
+        if opset.domain == "" and [node.op_type for node in model.graph.node] == ["Not"]:
             opset.version = max(opset.version, 7)
     with tempfile.TemporaryDirectory() as folder:
+        case = pathlib.Path(folder) / "case"
+        for path, content in files.items():
+            (case / path).parent.mkdir(parents=True, exist_ok=True)
+            (case / path).write_bytes(content)
         try:
-            outcome, reason = attempt(binary, case, model, pathlib.Path(folder))
+            return attempt(binary, case, model, pathlib.Path(folder))
         except Exception as error:  # A case that the harness can't read is told, not hidden.
-            outcome, reason = "failed", f"harness: {error!r}"
-    return case.name.removeprefix("test_"), operators, outcome, reason
+            return "failed", f"harness: {error!r}"
 
 
 def attempt(binary, case, model, folder):
@@ -177,64 +197,106 @@ def short(reason):
     reason = re.sub(r"^node `[^`]*` \(\w+\): ", "", reason)
     reason = re.sub(r"^(input|output|constant) `[^`]*`(:| has)", r"\1\2", reason)
     reason = re.sub(r"shapes? \[[0-9, ]*\]", "shape", reason)
-    found = re.match(r"^(?:\w+: )?element type (\d+): ", reason)
+    if "no fixed shape" in reason or re.search(r"\[[0-9, ]*\b0\b[0-9, ]*\]|dimension of 0", reason):
+        return "a tensor without elements"
+    found = re.match(r"^(?:[a-z]+: )?element type (\d+): ", reason)
     return f"element type {onnx.TensorProto.DataType.Name(int(found[1])).lower()}" if found else reason
 
 
-def table(results, version):
+def table(results, versions):
     lines = [
         "# Operators",
         "",
         "Made by `tools/models/node_cases.py`; do not edit.",
         "",
-        f"The node cases of `onnx` {version}, each imported for `cpu-f32` and run at batch 1, compared with ONNX's own",
-        "tolerances. What must be known at import (shapes, axes, weights of convolutions) is bound as a constant.",
-        "Cases that spell an operator out with others count for that operator.",
+        f"The node cases of `onnx` {', '.join(versions)}, each imported for `cpu-f32` and run at batch 1, compared with",
+        "ONNX's own tolerances: how many passed of how many there are. The others were refused at import, for the reasons",
+        "in the last column (counted over the distinct cases of all versions), but for those named at the end. What must be known at import (shapes,",
+        "axes, weights of convolutions) is bound as a constant. Cases that spell an operator out with others count for",
+        "that operator.",
         "",
-        "| operator | passed | refused | failed | why |",
-        "| --- | ---: | ---: | ---: | --- |",
+        f"| operator | {' | '.join(versions)} | refused |",
+        f"| --- | {'---: | ' * len(versions)}--- |",
     ]
-    totals = collections.Counter()
+    every = [case for operator in sorted(results) for case in results[operator]]
+    failed = [case for case in every if case[1] == "failed"]
+    corrected = [case for case in every if case[1] == "corrected"]
+    passed, all_of = collections.Counter(), collections.Counter()
     for operator in sorted(results):
-        counts = collections.Counter(outcome for _, outcome, _ in results[operator])
-        totals.update(counts)
-        reasons = collections.Counter(short(reason) for _, outcome, reason in results[operator] if outcome != "passed")
+        cells = []
+        for version in versions:
+            outcomes = [outcome for _, outcome, _, holders in results[operator] if version in holders]
+            passed[version] += outcomes.count("passed")
+            all_of[version] += len(outcomes)
+            cells.append(f"{outcomes.count('passed')} of {len(outcomes)}" if outcomes else "none")
+        reasons = collections.Counter(short(reason) for _, outcome, reason, _ in results[operator] if outcome == "refused")
         why = "; ".join(f"{count} x {reason}" if count > 1 else reason for reason, count in sorted(reasons.items()))
         why = why.replace("|", "\\|")
-        lines.append(f"| {operator} | {counts['passed']} | {counts['refused']} | {counts['failed']} | {why} |")
-    lines.append(f"| all | {totals['passed']} | {totals['refused']} | {totals['failed']} | |")
+        lines.append(f"| {operator} | {' | '.join(cells)} | {why} |")
+    totals = " | ".join(f"{passed[version]} of {all_of[version]}" for version in versions)
+    lines += [f"| all | {totals} | |", ""]
+    lines.append(f"Failed: {len(failed)}." if failed else "None failed.")
+    lines += [f"- `{name}` ({', '.join(holders)}) {reason}" for name, _, reason, holders in failed + corrected]
     return "\n".join(lines) + "\n"
+
+
+def stated(files):
+    """What a case asks: its model and inputs."""
+    return tuple(files[path] for path in sorted(files) if "output_" not in path)
+
+
+def mark_corrected(wanted, outcomes):
+    """A failed case of which a later version holds another answer to the same question, which passes."""
+    right = {(name, stated(files)): holders for (_, name, files, holders), (outcome, _) in zip(wanted, outcomes)
+             if outcome == "passed"}
+    for i, (_, name, files, _) in enumerate(wanted):
+        later = right.get((name, stated(files)))
+        if outcomes[i][0] == "failed" and later:
+            outcomes[i] = ("corrected", f"expects an answer that onnx {later[0]} corrected; with that one it passes")
+
+
+def distinct(wheels, only):
+    """By digest of a case: (name, files, versions that hold it)."""
+    cases = {}
+    for wheel in wheels:
+        for name, files in cases_of(wheel).items():
+            if only and not any(name.startswith(begin) for begin in only):
+                continue
+            digest = hashlib.sha256(name.encode())
+            for path in sorted(files):
+                digest.update(path.encode() + hashlib.sha256(files[path]).digest())
+            cases.setdefault(digest.digest(), (name, files, []))[2].append(version_of(wheel))
+    return cases
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
+    parser.add_argument("wheels", nargs="+", help="wheels of the package onnx, each of its own version")
     parser.add_argument("--only", help="names or beginnings of names of cases, with commas between")
     parser.add_argument("--write", help="the table's file")
     arguments = parser.parse_args()
     binary = os.path.abspath(arguments.binary)
-    cases = sorted(path for path in case_directory().iterdir() if (path / "model.onnx").exists())
-    only = arguments.only.split(",") if arguments.only else None
+    wheels = sorted(arguments.wheels, key=lambda wheel: [int(part) for part in version_of(wheel).split(".")])
     wanted = []
-    for case in cases:
-        name = case.name.removeprefix("test_")
-        if only and not any(name.startswith(begin) for begin in only):
-            continue
-        model = onnx.load(case / "model.onnx", load_external_data=False)
-        if operator_of(name, [node.op_type for node in model.graph.node]):
-            wanted.append(case)
+    for name, files, holders in distinct(wheels, arguments.only.split(",") if arguments.only else None).values():
+        nodes = onnx.load_from_string(files["model.onnx"]).graph.node
+        operator = operator_of(name, [node.op_type for node in nodes])
+        if operator:
+            wanted.append((operator, name, files, holders))
     results = collections.defaultdict(list)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for name, operators, outcome, reason in pool.map(lambda case: run_case(binary, case), wanted):
-            results[operator_of(name, operators)].append((name, outcome, reason))
-            if outcome != "passed":
-                print(f"{outcome:<8} {name}: {reason}", flush=True)
-    text = table(results, onnx.__version__)
-    print(text.splitlines()[-1])
+        outcomes = list(pool.map(lambda case: run_case(binary, case[1], case[2]), wanted))
+    mark_corrected(wanted, outcomes)
+    for (operator, name, _, holders), (outcome, reason) in zip(wanted, outcomes):
+        results[operator].append((name, outcome, reason, holders))
+        if outcome != "passed":
+            print(f"{outcome:<9} {name} ({', '.join(holders)}): {reason}", flush=True)
+    text = table(results, [version_of(wheel) for wheel in wheels])
+    print("\n".join(text.splitlines()[-3:]))
     if arguments.write:
         pathlib.Path(arguments.write).write_text(text)
-    failed = any(outcome == "failed" for cases in results.values() for _, outcome, _ in cases)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if any(case[1] == "failed" for cases in results.values() for case in cases) else 0)
 
 
 if __name__ == "__main__":

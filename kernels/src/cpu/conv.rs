@@ -1,4 +1,4 @@
-//! Dense and grouped convolution: a tile is up to two neighbouring output blocks of one item.
+//! Dense and grouped convolution: a tile is up to two neighbouring output blocks of one group of one item.
 
 use super::micro::math::Clamp;
 use super::micro::{ConvSpan, Reads, Simd, conv_group};
@@ -11,14 +11,20 @@ use crate::params::{Conv, blocks_of};
 
 const TILE_BLOCKS: usize = Conv::TILE_BLOCKS as usize;
 
+/// Item, group and first output block of a tile: items within output blocks, so that a row of weights
+/// stays cached for the whole batch.
+#[inline(always)]
+fn place(c: &Conv, tile: usize) -> (usize, usize, usize) {
+    let (item, among, tiles) = (tile % at(c.n), tile / at(c.n), at(c.tiles_of_group()));
+    let group = among / tiles;
+    (item, group, group * at(c.blocks_of_group()) + among % tiles * TILE_BLOCKS)
+}
+
 /// The channel blocks that a tile reads, one after the other, and the elements of one.
 #[inline(always)]
 fn input<'a>(c: &Conv, tile: &Tile<'a>) -> (&'a [f32], usize) {
-    let (item, first) = (tile.index % at(c.n), tile.index / at(c.n) * TILE_BLOCKS);
-    let (in_blocks, out_blocks) = (at(blocks_of(c.in_channels)), at(blocks_of(c.out_channels)));
-    // In a single tile both blocks belong to one group, or each reads its own.
-    let group = first / (out_blocks / at(c.groups)).max(1);
-    let block_len = at(c.in_h) * at(c.in_w) * LANES;
+    let (item, group, _) = place(c, tile.index);
+    let (in_blocks, block_len) = (at(blocks_of(c.in_channels)), at(c.in_h) * at(c.in_w) * LANES);
     let x_first = (item * at(c.x_blocks) + group * in_blocks) * block_len;
     (tile.memory.slice(&c.x, x_first, in_blocks * block_len), block_len)
 }
@@ -26,10 +32,8 @@ fn input<'a>(c: &Conv, tile: &Tile<'a>) -> (&'a [f32], usize) {
 /// The views of one tile.
 #[inline(always)]
 fn span<'a>(c: &Conv, tile: &Tile<'a>) -> ConvSpan<'a> {
-    // Items within output blocks, so that a row of weights stays cached for the whole batch.
-    let (item, first) = (tile.index % at(c.n), tile.index / at(c.n) * TILE_BLOCKS);
-    let out_blocks = at(blocks_of(c.out_channels));
-    let blocks = (out_blocks - first).min(TILE_BLOCKS);
+    let (item, group, first) = place(c, tile.index);
+    let blocks = ((group + 1) * at(c.blocks_of_group()) - first).min(TILE_BLOCKS);
     let out_len = at(c.out_h) * at(c.out_w) * LANES;
     let (memory, rows) = (&tile.memory, tile.memory.rows(&c.weights, at(c.weights_row())));
     let block = |b: usize| first + b.min(blocks - 1);

@@ -62,8 +62,18 @@ pub struct Conv {
 const MAX_PIXELS: u32 = 12;
 
 impl Conv {
-    /// Output blocks of one tile. Neighbouring blocks share what they read.
+    /// Output blocks of one tile, at most. Neighbouring blocks of a group share what they read.
     pub const TILE_BLOCKS: u32 = 2;
+
+    /// Output blocks of one group.
+    pub const fn blocks_of_group(&self) -> u32 {
+        blocks_of(self.out_channels) / self.groups
+    }
+
+    /// Tiles of one group of an item: none holds blocks of two groups, which read different channels.
+    pub const fn tiles_of_group(&self) -> u32 {
+        self.blocks_of_group().div_ceil(Conv::TILE_BLOCKS)
+    }
 
     /// Elements of the rows of a row-major `x` that a row of the output reads, at most.
     pub const MAX_STRIP: u32 = 1 << 16;
@@ -121,7 +131,7 @@ impl Block for Conv {
     }
 
     fn grid(&self) -> u32 {
-        self.n * blocks_of(self.out_channels).div_ceil(Conv::TILE_BLOCKS)
+        self.n * self.groups * self.tiles_of_group()
     }
 
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {

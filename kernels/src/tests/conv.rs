@@ -150,11 +150,11 @@ prop_compose! {
     fn shapes()(
         n in 1u32..=3, input in 1u32..=37, output in 1u32..=50, h in 1u32..=9, w in 1u32..=15,
         window in windows(), pointwise in any::<bool>(), spare in 0u32..=2, residual in any::<bool>(),
-        activation in activations(), grouped in any::<bool>(), rows_per_page in 1u32..=3,
+        activation in activations(), groups in 1u32..=3, of_group in 1u32..=4, rows_per_page in 1u32..=3,
         planar in any::<bool>(),
     ) -> Shape {
         let window = if pointwise { Window::square(1, window.stride_h, 0) } else { window };
-        let (groups, input, output) = if grouped { (2, 16, 64) } else { (1, input, output) };
+        let (input, output) = if groups > 1 { (input.div_ceil(16) * 16, groups * of_group * 16) } else { (input, output) };
         let planar = planar && groups == 1;
         let input = if planar { input.min(16) } else { input };
         Shape { n, groups, input, output, size: [h, w], window, spare, residual, activation, rows_per_page, planar }

@@ -51,6 +51,9 @@ pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 /// Longest model name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 64;
 
+/// Bytes that the constants and tables of a model may have while it is imported, unless it is told otherwise.
+pub const IMPORT_MEMORY_BYTES: usize = 4 << 30;
+
 /// Launches of one plan.
 pub const MAX_LAUNCHES: usize = 4096;
 /// Plans of one package: every batch size in every shape variant.

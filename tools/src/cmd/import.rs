@@ -52,6 +52,9 @@ pub struct ImportArgs {
     /// in the folder clockwork of XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "FILE.toml")]
     tuning: Option<PathBuf>,
+    /// Most memory for the model's constants and tables, in MiB [default: 4096]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    memory: Option<u32>,
 }
 
 /// Runs the command.
@@ -70,6 +73,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
             source: if args.no_tune { Source::Rule } else { Source::Table(args.tuning) },
             runs_per_load: args.runs_per_load,
         },
+        memory: args.memory.map(|mib| (mib as usize) << 20),
     };
     let bar = progress_bar();
     let report = import::import(&options, &mut |share, stage| {

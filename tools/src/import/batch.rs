@@ -61,6 +61,8 @@ pub fn step(graph: &mut Graph, node: Node, n: usize) -> Result<(), Why> {
         return if all { Ok(()) } else { Err(Why::Form("only its first output is built")) };
     }
     element::check(graph, &node)?;
+    graph.check_room(table_bytes(&node.op))?;
+    graph.spent += table_bytes(&node.op);
     let shapes = shape::infer(graph, &node)?;
     if node.outputs.len() > shapes.len() {
         return Err(Why::Form("only its first output is built"));
@@ -75,6 +77,15 @@ pub fn step(graph: &mut Graph, node: Node, n: usize) -> Result<(), Why> {
     }
     graph.nodes.push(node);
     Ok(())
+}
+
+/// Bytes of the tables that an operation carries.
+fn table_bytes(op: &Op) -> usize {
+    match op {
+        Op::Pick(map) => map.axes.iter().map(|axis| size_of_val::<[Option<usize>]>(axis)).sum(),
+        Op::Resample { taps, .. } => size_of_val::<[(Option<usize>, f32)]>(&taps.taps),
+        _ => 0,
+    }
 }
 
 /// Lets a constant target that begins with the batch 1 begin with `n`.

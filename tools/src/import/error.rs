@@ -167,6 +167,14 @@ pub enum ImportError {
     /// The algorithms of convolutions can't be chosen.
     #[error(transparent)]
     Tune(#[from] TuneError),
+    /// The file in which weights are gathered can't be made or read.
+    #[error("{folder}: can't gather weights in a temporary file: {source}")]
+    Scratch {
+        /// Where it should be.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The package can't be written.
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -242,6 +250,12 @@ pub enum Why {
         found: usize,
         /// Elements wanted.
         wanted: usize,
+    },
+    /// The file in which weights are gathered can't be written.
+    #[error("can't gather its weights in a temporary file: {source}")]
+    Scratch {
+        /// What the system said.
+        source: io::Error,
     },
     /// One row of packed weights does not fit a page.
     #[error("a row of its packed weights has {found} bytes, a page {limit}")]

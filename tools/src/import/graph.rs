@@ -1,9 +1,13 @@
 //! A model as values and the nodes that make them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::constant::Constant;
+use runtime::base::limits::MAX_LAUNCHES;
+
+use super::constant::{Constant, Data};
 use super::element::Element;
+use super::error::Why;
 use super::op::Op;
 
 /// One value of a graph, by its index there.
@@ -39,7 +43,7 @@ pub struct Node {
 }
 
 /// A model, its nodes in an order in which each value is made before it is read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Graph {
     /// All values.
     pub values: Vec<Value>,
@@ -49,12 +53,47 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// What a client gets.
     pub outputs: Vec<ValueId>,
+    /// Bytes of the constants and tables that were made for it, those that it no longer needs among them.
+    pub spent: usize,
+    /// How many bytes these may be.
+    pub memory: usize,
 }
 
+/// Operations of a graph, parts of those that are spelled out among them.
+const MAX_NODES: usize = 4 * MAX_LAUNCHES;
+
 impl Graph {
+    /// A graph of nothing, whose constants and tables may have `memory` bytes.
+    pub fn new(memory: usize) -> Graph {
+        Graph { values: Vec::new(), nodes: Vec::new(), inputs: Vec::new(), outputs: Vec::new(), spent: 0, memory }
+    }
+
+    /// Refuses what would need more than the memory that is left.
+    pub fn check_room(&self, bytes: usize) -> Result<(), Why> {
+        let found = self.spent.saturating_add(bytes);
+        if found > self.memory {
+            return Err(Why::TooLarge { what: "bytes of constants and tables", found, limit: self.memory });
+        }
+        if self.nodes.len() > MAX_NODES {
+            return Err(Why::TooLarge { what: "operations", found: self.nodes.len(), limit: MAX_NODES });
+        }
+        Ok(())
+    }
+
+    /// Counts a constant, unless it shares its elements with another.
+    fn spend(&mut self, constant: &Constant) {
+        let bytes = match &constant.data {
+            Data::F32(data) if Arc::strong_count(data) == 1 => size_of_val::<[f32]>(data),
+            Data::I64(data) if Arc::strong_count(data) == 1 => size_of_val::<[i64]>(data),
+            _ => 0,
+        };
+        self.spent = self.spent.saturating_add(bytes);
+    }
+
     /// Adds a value.
     pub fn add(&mut self, name: impl Into<String>, dims: Vec<usize>, constant: Option<Constant>) -> ValueId {
         let element = constant.as_ref().map(|constant| constant.element).unwrap_or_default();
+        constant.iter().for_each(|constant| self.spend(constant));
         self.values.push(Value { name: name.into(), dims, element, constant });
         ValueId(self.values.len() - 1)
     }
@@ -81,6 +120,7 @@ impl Graph {
 
     /// Makes a value a constant.
     pub fn set_constant(&mut self, id: ValueId, constant: Constant) {
+        self.spend(&constant);
         let value = &mut self.values[id.0];
         value.dims = constant.dims.clone();
         value.element = constant.element;
@@ -116,6 +156,15 @@ impl Graph {
     pub fn replace(&mut self, old: ValueId, new: ValueId) {
         let read = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten());
         read.chain(&mut self.outputs).filter(|id| **id == old).for_each(|id| *id = new);
+    }
+
+    /// Drops constants that nothing reads.
+    pub fn forget_unused(&mut self) {
+        for (value, uses) in self.uses().into_iter().enumerate() {
+            if uses == 0 {
+                self.values[value].constant = None;
+            }
+        }
     }
 
     /// Removes nodes from which no output follows.

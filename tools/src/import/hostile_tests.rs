@@ -109,14 +109,18 @@ fn model() -> ModelProto {
     }
 }
 
+fn whole() -> load::Cut {
+    load::Cut { outputs: vec![], bound: HashMap::new(), memory: 64 << 20 }
+}
+
 fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
-    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &[], &HashMap::new())?;
+    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole())?;
     let variants = variant::resolve(&model, shapes)?;
     compile(
         &model.graph,
         &variants,
         &mut Tuner::new(&Settings::default()),
-        &mut WeightImage::new(2 << 20),
+        &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()),
         &mut |_, _| {},
     )
     .map(|_| ())
@@ -183,8 +187,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
-        if let Ok(model) = load::load(&path, &[], &HashMap::new()) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20), &mut |_, _| {});
+        if let Ok(model) = load::load(&path, &whole()) && let Ok(variants) = variant::resolve(&model, &[]) {
+            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
         }
     }
 }
@@ -205,6 +209,31 @@ fn a_constant_whose_dimensions_overflow_is_refused_by_name() {
     huge.graph.as_mut().unwrap().initializer[0] = floats("w", &[1 << 32, 1 << 32], vec![]);
     let refused = import(&huge, &[]).unwrap_err().to_string();
     assert!(refused.starts_with("constant `w`: ") && refused.contains("exceed the limit"), "{refused}");
+}
+
+/// Little files may ask for much: what constants need is counted before they are made.
+#[test]
+fn constants_beyond_the_memory_granted_are_refused_by_name() {
+    let mut large = model();
+    let graph = large.graph.as_mut().unwrap();
+    graph.initializer.push(integers("millions", vec![1 << 21]));
+    for i in 0..3 {
+        graph.node.push(node("ConstantOfShape", &["millions"], &[&format!("large {i}")], vec![]));
+    }
+    import(&large, &[]).unwrap();
+    for i in 3..30 {
+        graph_of(&mut large).node.push(node("ConstantOfShape", &["millions"], &[&format!("large {i}")], vec![]));
+    }
+    let refused = import(&large, &[]).unwrap_err().to_string();
+    assert!(refused.contains("bytes of constants and tables exceed the limit 67108864"), "{refused}");
+    graph_of(&mut large).initializer.push(integers("billions", vec![1 << 29]));
+    graph_of(&mut large).node.insert(0, node("ConstantOfShape", &["billions"], &["huge"], vec![]));
+    let refused = import(&large, &[]).unwrap_err().to_string();
+    assert!(refused.starts_with("node `huge` (ConstantOfShape): "), "{refused}");
+}
+
+fn graph_of(model: &mut ModelProto) -> &mut GraphProto {
+    model.graph.as_mut().unwrap()
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use prost::Message;
+use prost::bytes::Bytes;
 use runtime::base::limits::MAX_TENSOR_NAME_BYTES;
 
 use super::constant::Constant;
@@ -30,11 +31,27 @@ pub struct Model {
     pub types: Vec<Option<Element>>,
 }
 
-/// Reads the model at `path`. `outputs`, if any, cut the graph at these values; `bound` are inputs that
-/// become constants.
-pub fn load(path: &Path, outputs: &[String], bound: &HashMap<String, Constant>) -> Result<Model, ImportError> {
+/// Which part of a model is wanted, and what it may cost.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// Values that become the outputs; none: the model's own.
+    pub outputs: Vec<String>,
+    /// Inputs that become constants.
+    pub bound: HashMap<String, Constant>,
+    /// Bytes that constants and tables may have.
+    pub memory: usize,
+}
+
+/// Reads the model at `path`.
+pub fn load(path: &Path, cut: &Cut) -> Result<Model, ImportError> {
     let bytes = fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
-    let model = ModelProto::decode(bytes.as_slice())
+    from_bytes(path, bytes, cut)
+}
+
+/// Reads a model from the bytes of the file at `path`.
+pub fn from_bytes(path: &Path, bytes: Vec<u8>, cut: &Cut) -> Result<Model, ImportError> {
+    // Tensors then share the bytes of the file until they are read.
+    let model = ModelProto::decode(Bytes::from(bytes))
         .map_err(|source| ImportError::NotOnnx { path: path.to_owned(), source })?;
     let empty = |what| ImportError::Empty { path: path.to_owned(), what };
     let opset = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx"));
@@ -44,23 +61,20 @@ pub fn load(path: &Path, outputs: &[String], bound: &HashMap<String, Constant>) 
         return Err(ImportError::OperatorSet { found: opset, least, most });
     }
     let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(|| empty("nodes"))?;
-    from_proto(graph, opset, outputs, bound)
+    from_proto(graph, opset, cut)
 }
 
 /// The model of an ONNX graph.
-pub fn from_proto(
-    proto: &GraphProto,
-    opset: i64,
-    outputs: &[String],
-    bound: &HashMap<String, Constant>,
-) -> Result<Model, ImportError> {
-    let mut loader = Loader::default();
+pub fn from_proto(proto: &GraphProto, opset: i64, cut: &Cut) -> Result<Model, ImportError> {
+    let Cut { outputs, bound, memory } = cut;
+    let mut loader = Loader { graph: Graph::new(*memory), names: HashMap::new() };
     bind(&mut loader, proto, bound)?;
     let stored = proto.initializer.iter().filter(|tensor| !bound.contains_key(tensor.name()));
     for tensor in stored {
         let name = tensor.name().to_owned();
         let constant = Constant::from_proto(tensor).map_err(|why| ImportError::Constant { name: name.clone(), why })?;
         let id = loader.graph.add_constant(name.clone(), constant);
+        loader.graph.check_room(0).map_err(|why| ImportError::Constant { name: name.clone(), why })?;
         loader.names.insert(name, id);
     }
     let mut declared = Vec::new();
@@ -99,7 +113,6 @@ pub fn from_proto(
     Ok(Model { graph: loader.graph, declared, types })
 }
 
-#[derive(Default)]
 struct Loader {
     graph: Graph,
     names: HashMap<String, ValueId>,
@@ -169,6 +182,7 @@ impl Loader {
                 return Ok(());
             }
         }
+        self.graph.check_room(0).map_err(|why| ImportError::at(&node, why))?;
         self.graph.nodes.push(node);
         Ok(())
     }

@@ -35,7 +35,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use runtime::base::limits::{CPU_PAGE_BYTES, MAX_RANK};
+use runtime::base::limits::{CPU_PAGE_BYTES, IMPORT_MEMORY_BYTES, MAX_RANK};
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec};
 
@@ -43,6 +43,7 @@ use self::batch::Unbatchable;
 use self::constant::Constant;
 use self::error::{ImportError, Why};
 use self::graph::{Graph, ValueId};
+use self::load::Cut;
 use self::lower::cpu_f32;
 use self::normalise::Normalise;
 use self::page::WeightImage;
@@ -74,6 +75,8 @@ pub struct Options {
     pub card: Option<PathBuf>,
     /// How algorithms of convolutions are chosen.
     pub tuning: tune::Settings,
+    /// Bytes that the model's constants and tables may have; none: [`IMPORT_MEMORY_BYTES`].
+    pub memory: Option<usize>,
 }
 
 /// Imports a model. `progress` is told the share that is done, and what comes next.
@@ -85,13 +88,14 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     progress(0.0, "reading");
     let card = read_card(options.card.as_deref())?;
     let bound = constants(&options.constants)?;
-    let mut model = load::load(&options.model, &options.outputs, &bound)?;
+    let memory = options.memory.unwrap_or(IMPORT_MEMORY_BYTES);
+    let mut model = load::load(&options.model, &Cut { outputs: options.outputs.clone(), bound, memory })?;
     if let Some(seed) = options.random_weights {
         random::randomise(&mut model.graph, seed);
     }
     options.normalise.iter().try_for_each(|rule| rule.apply(&mut model))?;
     let variants = variant::resolve(&model, &options.shapes)?;
-    let mut image = WeightImage::new(CPU_PAGE_BYTES);
+    let mut image = scratch_image(&options.package)?;
     let mut tuner = Tuner::new(&options.tuning);
     let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
@@ -105,13 +109,16 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         outputs: compiled.outputs,
         plans: compiled.plans,
         card,
-        page_count: page::number(image.pages().len(), "pages").map_err(limit)?,
+        page_count: page::number(image.pages(), "pages").map_err(limit)?,
     };
     let plans = contents.plans.iter().map(PlanReport::of).collect();
     let name = contents.name.clone();
     let mut writer = PackageWriter::create(&options.package, contents)?;
-    for page in image.pages() {
-        writer.push_page(page)?;
+    let mut bytes = vec![0; CPU_PAGE_BYTES];
+    for page in 0..image.pages() {
+        let folder = folder_of(&options.package);
+        image.read_page(page, &mut bytes).map_err(|source| ImportError::Scratch { folder, source })?;
+        writer.push_page(&bytes)?;
     }
     let written = writer.finish()?;
     progress(1.0, "done");
@@ -119,14 +126,28 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         name,
         written,
         tensors: image.tensors(),
-        pages: image.pages().len(),
+        pages: image.pages(),
         page_bytes: CPU_PAGE_BYTES,
         waste: image.waste(),
         plans,
         choices: compiled.choices,
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
+        memory: report::most_memory(),
     })
+}
+
+/// A package's weights before they are written, beside it, in a file without a name.
+fn scratch_image(package: &Path) -> Result<WeightImage, ImportError> {
+    let folder = folder_of(package);
+    match tempfile::tempfile_in(&folder) {
+        Ok(file) => Ok(WeightImage::new(CPU_PAGE_BYTES, file)),
+        Err(source) => Err(ImportError::Scratch { folder, source }),
+    }
+}
+
+fn folder_of(package: &Path) -> PathBuf {
+    package.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn limit(_: Why) -> ImportError {
@@ -187,9 +208,14 @@ pub fn compile(
     image: &mut WeightImage,
     progress: &mut dyn FnMut(f64, &str),
 ) -> Result<Compiled, ImportError> {
-    let singles: Vec<Graph> =
-        variants.shapes.iter().map(|shapes| batch::shaped(template, shapes, 1)).collect::<Result<_, _>>()?;
-    let unbatchable = unbatchable(template, variants, &singles);
+    // What each costs is counted with what those before it cost, since all are kept.
+    let mut template = template.clone();
+    let mut singles: Vec<Graph> = Vec::with_capacity(variants.shapes.len());
+    for shapes in &variants.shapes {
+        singles.push(batch::shaped(&template, shapes, 1)?);
+        template.spent = singles.last().map_or(template.spent, |single| single.spent);
+    }
+    let unbatchable = unbatchable(&template, variants, &singles);
     let whole = unbatchable.as_ref().is_some_and(|why| *why == Unbatchable::NoBatch);
     let inputs = specs(&singles, "input", whole, |graph| &graph.inputs)?;
     let outputs = specs(&singles, "output", whole, |graph| &graph.outputs)?;
@@ -202,8 +228,9 @@ pub fn compile(
         let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
         for &batch in batches {
             progress(0.5 + 0.4 * share(plans.len(), total), "compiling");
-            let mut graph = batch::shaped(template, &of_batch(shapes, batch.items()), batch.items())?;
+            let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
             fuse::fuse(&mut graph);
+            graph.forget_unused();
             let lowered = cpu_f32::lower(&graph, &slot, whole, &choices, image)?;
             let cpu_f32::Lowered { launches, workspace_bytes } = lowered;
             plans.push(Plan { shape, batch, workspace_bytes, launches });

@@ -31,6 +31,8 @@ pub struct Report {
     pub unbatchable: Option<Unbatchable>,
     /// How long it took.
     pub took: Duration,
+    /// The most memory that the process held up to now, in bytes; none where the system does not say.
+    pub memory: Option<usize>,
 }
 
 /// What one plan is like.
@@ -58,6 +60,14 @@ impl PlanReport {
     }
 }
 
+/// The most memory that this process has held, in bytes.
+pub fn most_memory() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
 const MIB: f64 = (1 << 20) as f64;
 
 impl fmt::Display for Report {
@@ -76,6 +86,9 @@ impl fmt::Display for Report {
         }
         writeln!(f, "  package   {:>8.1} MiB", self.written.bytes as f64 / MIB)?;
         writeln!(f, "  time      {:>8.2} s", self.took.as_secs_f64())?;
+        if let Some(memory) = self.memory {
+            writeln!(f, "  memory    {:>8.1} MiB at most", mib(memory))?;
+        }
         writeln!(f, "  shape  batch  launches  workspace MiB")?;
         for plan in &self.plans {
             let workspace = f64::from(plan.workspace_bytes) / MIB;

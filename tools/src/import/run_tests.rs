@@ -176,6 +176,40 @@ fn a_transposed_convolution_spreads_its_places() {
 }
 
 #[test]
+fn windows_of_any_size_are_pooled() {
+    let values: Vec<f32> = (0u16..196).map(|i| f32::from(i * 37 % 196)).collect();
+    let window = |side: i64, pad: i64| vec![ints("kernel_shape", &[side; 2]), ints("pads", &[pad; 4])];
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 1, 14, 14], &values)
+        .node("MaxPool", &["x"], "largest", window(13, 6))
+        .node("AveragePool", &["x"], "mean", window(14, 0))
+        .run(&[("largest", FLOAT), ("mean", FLOAT)]);
+    let around = |at: usize| at.saturating_sub(6)..(at + 7).min(14);
+    let largest = |y: usize, x: usize| {
+        around(y).flat_map(|y| around(x).map(move |x| 14 * y + x)).map(|i| values[i]).fold(0.0, f32::max)
+    };
+    let all: Vec<f32> = (0..196).map(|i| largest(i / 14, i % 14)).collect();
+    assert_eq!(found[0], bytes(&all));
+    let mean = f32::from_le_bytes(found[1][..4].try_into().unwrap());
+    assert!((mean - 97.5).abs() < 1e-4, "{mean}");
+}
+
+#[test]
+fn maxima_come_with_their_places() {
+    let values = [1f32, 5.0, 2.0, 7.0, 7.0, 0.0, 3.0, 4.0, 9.0];
+    let mut model = Model::default().input("x", FLOAT, &[1, 1, 3, 3], &values).node(
+        "MaxPool",
+        &["x"],
+        "y",
+        vec![ints("kernel_shape", &[2, 2]), ints("pads", &[1, 0, 0, 0]), ints("strides", &[1, 1])],
+    );
+    model.graph.node[0].output.push("places".to_owned());
+    let found = model.run(&[("y", FLOAT), ("places", INT64)]);
+    assert_eq!(found[0], bytes(&[5f32, 5.0, 7.0, 7.0, 7.0, 9.0]));
+    assert_eq!(found[1], bytes(&[1i64, 1, 3, 4, 3, 8]));
+}
+
+#[test]
 fn padding_resizing_and_ordering_follow_onnx() {
     let found = Model::default()
         .input("x", FLOAT, &[1, 1, 1, 3], &[1f32, 2.0, 4.0])

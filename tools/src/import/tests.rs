@@ -29,7 +29,7 @@ fn numbers(count: usize) -> Vec<f32> {
 
 impl Builder {
     fn new() -> Builder {
-        let mut graph = Graph::default();
+        let mut graph = Graph::new(64 << 20);
         let last = graph.add("x", Vec::new(), None);
         graph.inputs.push(last);
         Builder { graph, last }
@@ -205,7 +205,7 @@ fn what_mixes_places_is_not_batched() {
     let template = b.finish();
     let graph = |n| instantiate(&template, &[5], n);
     assert!(batch::check(&graph(1), &graph(2)).is_err());
-    let mut image = WeightImage::new(2 << 20);
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let compiled =
         compile(&template, &variant(&[5]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {}).unwrap();
     assert_eq!((compiled.plans.len(), compiled.unbatchable.is_some()), (1, true));
@@ -235,7 +235,7 @@ fn what_moves_the_batch_among_the_elements_is_not_batched() {
 
 /// Copies of the first of the five plans of an 8x8 image.
 fn copies_in(b: Builder) -> usize {
-    let mut image = WeightImage::new(2 << 20);
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let compiled =
         compile(&b.finish(), &variant(&[3, 8, 8]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
             .unwrap();
@@ -284,7 +284,7 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
     let weights = b.constant(&[24 * 16, 10]);
     let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
     b.node(Op::Gemm(gemm, Activation::NONE), &[flat, weights]);
-    let mut image = WeightImage::new(2 << 20);
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let compiled =
         compile(&b.finish(), &variant(&[3, 8, 8]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
             .unwrap();
@@ -314,7 +314,7 @@ fn what_is_not_built_names_node_and_reason() {
     let mut b = Builder::new();
     let x = b.graph.inputs[0];
     b.node(Op::TopK { axis: 1, k: Some(9), largest: true, last: false }, &[x]);
-    let mut image = WeightImage::new(2 << 20);
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let error = compile(&b.finish(), &variant(&[6]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
         .unwrap_err();
     assert!(matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "k", .. }, .. } if node == "v1"));

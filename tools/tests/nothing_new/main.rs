@@ -58,3 +58,16 @@ fn text_lines_of_several_widths() {
     let serving = Serving::new(|_| vec![(demo("ppocr_v4_rec.onnx"), widths)]);
     serving.with(ONE, |load| load.assert_nothing_new(250, 1));
 }
+
+/// Any models: `CLOCKWORK_MODELS="a.onnx; b.onnx --shape x=1x3x48x320"`, one after the other.
+#[test]
+#[ignore = "of the models that CLOCKWORK_MODELS names"]
+fn the_models_that_are_named() {
+    let named = std::env::var("CLOCKWORK_MODELS").expect("CLOCKWORK_MODELS names models");
+    for model in named.split(';').filter(|model| !model.trim().is_empty()) {
+        let mut words = model.split_whitespace();
+        let path = words.next().expect("it is not empty").into();
+        let serving = Serving::new(|_| vec![(path, words.collect())]);
+        serving.with(ONE, |load| load.assert_nothing_new(24, 1));
+    }
+}

@@ -83,9 +83,15 @@ impl Serving {
         let loopback = "127.0.0.1:0".parse().expect("an address");
         let mut config = Config::default();
         (config.gateway.listen, config.controller.listen, config.worker.listen) = (loopback, loopback, loopback);
-        (config.gateway.requests, config.gateway.payload_bytes) = (64, 1 << 20);
+        (config.gateway.requests, config.gateway.payload_bytes) = (64, 4 << 20);
         config.worker.models = Some(self.folder.path().to_owned());
-        (config.worker.host_pages, config.worker.device_pages, config.worker.slots) = (24, 24, 32);
+        let bytes = |name: &String| {
+            let package = self.folder.path().join(format!("{name}.cwk"));
+            std::fs::metadata(package).expect("the package was made").len()
+        };
+        let pages = self.names.iter().map(|name| bytes(name) / (2 << 20) + 1).sum::<u64>().max(24);
+        let pages = u32::try_from(pages).expect("as many as memory holds");
+        (config.worker.host_pages, config.worker.device_pages, config.worker.slots) = (pages, pages, 32);
         config
     }
 }

@@ -8,6 +8,7 @@ mod choose;
 mod conv;
 mod movement;
 mod norm;
+mod places;
 mod pool;
 mod reduce;
 mod resize;

@@ -1,12 +1,13 @@
 //! Pools over any number of dimensions as pools over images, or as sums along each dimension.
 
-use kernels::params::PoolKind;
+use kernels::params::{MAX_TAPS, PoolKind};
 
 use super::super::error::Why;
+use super::super::graph::ValueId;
 use super::super::op::{Op, Padding, Pool, Raw, RawPadding, RawPool, Slide};
 use super::super::shape;
 use super::conv::{Planar, as_image, finish_as, planar};
-use super::{Emitter, Taps, movement};
+use super::{Emitter, Taps, movement, places};
 
 /// Over the whole image; other numbers of dimensions become two.
 pub fn global(out: &mut Emitter, kind: PoolKind) -> Result<bool, Why> {
@@ -25,18 +26,28 @@ pub fn global(out: &mut Emitter, kind: PoolKind) -> Result<bool, Why> {
 /// A pool over one, two or three dimensions.
 pub fn pool(out: &mut Emitter, of: &RawPool) -> Result<bool, Why> {
     let (x, dims) = (out.input(0)?, out.dims(0)?);
+    if out.node.outputs.len() == 2 {
+        return places::max_with_places(out, of);
+    }
     let odd = of.ceil && of.kind != PoolKind::Max;
     if dims.len() == 5 || (odd && (3..=4).contains(&dims.len())) {
         return if of.kind == PoolKind::Max { deep_max(out, of) } else { averages(out, of) };
     }
     let rank = super::conv::spatial(&dims)?;
     let Planar { kernel, slide } = planar(&of.window, rank, None)?;
+    let many = kernel[0].saturating_mul(kernel[1]) > MAX_TAPS as usize;
+    if many && of.kind != PoolKind::Max {
+        return averages(out, of);
+    }
     let image = as_image(out, x)?;
+    if many {
+        return large_max(out, of, rank, image);
+    }
     finish_as(out, rank, Op::Pool(Pool { kind: of.kind, kernel, slide, ceil: of.ceil }), &[image])
 }
 
 /// Kernel, stride, dilation, padding before and behind of spatial dimension `i` of `rank`.
-fn along(raw: &Raw, i: usize, rank: usize, size: usize) -> Result<[usize; 5], Why> {
+pub fn along(raw: &Raw, i: usize, rank: usize, size: usize) -> Result<[usize; 5], Why> {
     let number = |name, given: Option<&Vec<usize>>, default| match given {
         None => Ok(default),
         Some(list) if list.len() == rank => Ok(list[i]),
@@ -90,6 +101,22 @@ fn averages(out: &mut Emitter, of: &RawPool) -> Result<bool, Why> {
         x = out.emit(Op::Resample { axis: i + 2, taps: Taps::new(&sums, 0.0) }, &[x])?;
     }
     out.finish(Op::Identity, &[x])
+}
+
+/// A maximum over more places than a window may have: down, then across.
+fn large_max(out: &mut Emitter, of: &RawPool, rank: usize, image: ValueId) -> Result<bool, Why> {
+    let Planar { kernel, slide } = planar(&of.window, rank, None)?;
+    let [_, _, h, w] = shape::image(out.graph.dims(image))?;
+    let [top, left, bottom, right] = shape::padding(&slide, [h, w], kernel);
+    let (strides, dilations) = (slide.strides, slide.dilations);
+    let pool = |kernel, strides, dilations, pads| {
+        let slide = Slide { strides, dilations, pads: Padding::Explicit(pads) };
+        Op::Pool(Pool { kind: PoolKind::Max, kernel, slide, ceil: of.ceil })
+    };
+    let down = pool([kernel[0], 1], [strides[0], 1], [dilations[0], 1], [top, 0, bottom, 0]);
+    let columns = out.emit(down, &[image])?;
+    let across = pool([1, kernel[1]], [1, strides[1]], [1, dilations[1]], [0, left, 0, right]);
+    finish_as(out, rank, across, &[columns])
 }
 
 /// The maximum over height and width, then over depth.

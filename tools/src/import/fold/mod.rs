@@ -27,12 +27,16 @@ pub fn evaluate(graph: &Graph, node: &Node) -> Result<Option<Vec<Constant>>, Why
     let all: Option<Vec<&Constant>> = node.inputs.iter().flatten().map(|&id| graph.constant(id)).collect();
     let Some(all) = all.filter(|all| !all.is_empty()) else { return Ok(None) };
     let first = all[0];
+    // Before it is made: twice, since it is gathered before it is kept.
+    let shapes = shape::infer(graph, node).unwrap_or_default();
+    let wanted: usize = shapes.iter().map(|dims| dims.iter().product::<usize>()).sum();
+    graph.check_room(2 * size_of::<i64>() * wanted)?;
     if let Op::Split { .. } = &node.op {
         return arrange::split(graph, node, first).map(Some);
     }
     let one = match &node.op {
-        Op::ConstantOfShape { value } => Some(filled(first, value)?),
-        Op::Range => Some(range(&all)?),
+        Op::ConstantOfShape { value } => Some(filled(graph, first, value)?),
+        Op::Range => Some(range(graph, &all)?),
         Op::Identity => Some(first.clone()),
         Op::Cast { to } => elements::cast(first, *to),
         Op::Unary(activation) => elements::unary(*activation, first),
@@ -60,16 +64,11 @@ fn shape_of(graph: &Graph, node: &Node, start: i64, end: Option<i64>) -> Result<
     Ok(Constant::integers(vec![part.len()], part.iter().map(|&dim| whole(dim)).collect()))
 }
 
-/// Elements that a constant made at import may have.
-const MAX_FILLED: usize = 1 << 28;
-
-fn filled(dims: &Constant, value: &Constant) -> Result<Constant, Why> {
+fn filled(graph: &Graph, dims: &Constant, value: &Constant) -> Result<Constant, Why> {
     let dims = dims.as_integers().ok_or(Why::NotConstant { index: 0 })?;
     let dims: Vec<usize> = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
     let count = index::elements(&dims)?;
-    if count > MAX_FILLED {
-        return Err(Why::TooLarge { what: "elements", found: count, limit: MAX_FILLED });
-    }
+    graph.check_room(2 * size_of::<i64>() * count)?;
     match &value.data {
         Data::F32(data) if data.len() == 1 => Ok(Constant::floats(dims, vec![data[0]; count])),
         Data::I64(data) if data.len() == 1 => {
@@ -81,7 +80,7 @@ fn filled(dims: &Constant, value: &Constant) -> Result<Constant, Why> {
 
 /// Numbers from a first one, before a last one, by steps.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "bounded")]
-fn range(bounds: &[&Constant]) -> Result<Constant, Why> {
+fn range(graph: &Graph, bounds: &[&Constant]) -> Result<Constant, Why> {
     let wrong = || Why::Form("its bounds and its step are not three numbers of one type, the step not 0");
     let &[start, limit, delta] = bounds else { return Err(wrong()) };
     let only = |constant: &Constant| match constant.as_integers() {
@@ -98,10 +97,11 @@ fn range(bounds: &[&Constant]) -> Result<Constant, Why> {
             ((last - first) / step).ceil().max(0.0)
         }
     };
-    if !count.is_finite() || count > MAX_FILLED as f64 {
+    if !count.is_finite() || count > index::MAX_ELEMENTS as f64 {
         return Err(wrong());
     }
     let count = count as usize;
+    graph.check_room(2 * size_of::<i64>() * count)?;
     if let (Some(first), Some(step)) = (only(start), only(delta)) {
         let data = (0..count).map(|i| first.wrapping_add(step.wrapping_mul(whole(i)))).collect();
         return Ok(Constant::integers(vec![count], data).with_element(start.element));

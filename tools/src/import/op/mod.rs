@@ -249,6 +249,8 @@ pub struct RawPool {
     pub window: Raw,
     /// Whether a last, partial window counts.
     pub ceil: bool,
+    /// Whether places of maxima are counted down columns.
+    pub by_column: bool,
 }
 
 /// A comparison.

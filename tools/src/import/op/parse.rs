@@ -246,7 +246,7 @@ fn windowed(operator: &str, at: &Attributes) -> Result<Option<Op>, Why> {
         let (value, why) = ("absent".to_owned(), "a pool needs one");
         return Err(Why::Attribute { name: "kernel_shape", value, why });
     }
-    Ok(Some(Op::RawPool(RawPool { kind, window, ceil: at.flag("ceil_mode") })))
+    Ok(Some(Op::RawPool(RawPool { kind, window, ceil: at.flag("ceil_mode"), by_column: at.flag("storage_order") })))
 }
 
 fn reduction(operator: &str, at: &Attributes) -> Option<Op> {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use std::{env, fs, process};
+use std::{env, io};
 
 use kernels::image::InstructionSet;
 use kernels::launch::Launch;
@@ -47,6 +47,20 @@ pub enum MeasureError {
     /// It can't be run.
     #[error(transparent)]
     Solo(#[from] SoloError),
+    /// There is no room for its package.
+    #[error("{folder}: can't keep a layer in a temporary file: {source}")]
+    Scratch {
+        /// Where it should be.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl MeasureError {
+    fn scratch(source: io::Error) -> MeasureError {
+        MeasureError::Scratch { folder: env::temp_dir(), source }
+    }
 }
 
 /// Median times of `layer`, one item on one thread.
@@ -55,9 +69,10 @@ pub enum MeasureError {
 /// [`MeasureError`].
 pub fn measure(layer: &Layer) -> Result<Times, MeasureError> {
     let algorithms: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(|&one| layer.allows(one)).collect();
-    let file = Scratch(env::temp_dir().join(format!("clockwork-tuning-{}.cwk", process::id())));
-    write(layer, &algorithms, &file.0)?;
-    let package = Package::open(&file.0)?;
+    let folder = tempfile::tempdir().map_err(MeasureError::scratch)?;
+    let path = folder.path().join("layer.cwk");
+    write(layer, &algorithms, &path)?;
+    let package = Package::open(&path)?;
     let config = CpuConfig { spin_ns: AWAKE_NS, ..CpuConfig::default() };
     let set = InstructionSet::best();
     let mut solo = Solo::load_on(&package, ShapeId(0), BatchSize::ONE, set, &config, Cut::EachLaunch)?;
@@ -83,19 +98,9 @@ pub fn measure(layer: &Layer) -> Result<Times, MeasureError> {
 /// Launches for each algorithm: the sweep, the input, the layer.
 const STEPS: usize = 3;
 
-/// A file that goes with its owner.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A file that can't be removed lies in the folder for such files.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 /// Writes a package whose one plan runs the layer by each algorithm.
 fn write(layer: &Layer, algorithms: &[Algorithm], path: &std::path::Path) -> Result<(), MeasureError> {
-    let mut image = WeightImage::new(CPU_PAGE_BYTES);
+    let mut image = WeightImage::new(CPU_PAGE_BYTES, tempfile::tempfile().map_err(MeasureError::scratch)?);
     let block = layer.block();
     let (in_hw, out_hw) = (block.in_h * block.in_w, block.out_h * block.out_w);
     let channels = block.in_channels * block.groups;
@@ -146,11 +151,13 @@ fn write(layer: &Layer, algorithms: &[Algorithm], path: &std::path::Path) -> Res
         outputs: tensor("y", &[block.out_channels, block.out_h, block.out_w]),
         plans: vec![plan],
         card: Card::default(),
-        page_count: number(image.pages().len(), "pages")?,
+        page_count: number(image.pages(), "pages")?,
     };
     let mut writer = PackageWriter::create(path, contents)?;
-    for page in image.pages() {
-        writer.push_page(page)?;
+    let mut bytes = vec![0; CPU_PAGE_BYTES];
+    for page in 0..image.pages() {
+        image.read_page(page, &mut bytes).map_err(MeasureError::scratch)?;
+        writer.push_page(&bytes)?;
     }
     writer.finish()?;
     Ok(())

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use kernels::launch::Launch;
 use kernels::operand::{Operand, Space};
 use kernels::params::{Copy, CopySide, Enter, EnterWhole, LANES, Leave, LeaveWhole, RANK, Whole};
+use runtime::base::limits::MAX_LAUNCHES;
 use runtime::package::SlotLayout;
 
 use self::concat::Home;
@@ -75,6 +76,11 @@ pub fn lower(
     }
     for node in &graph.nodes {
         lowering.node(node).map_err(|why| ImportError::at(node, why))?;
+        let found = lowering.steps.len();
+        if found > MAX_LAUNCHES {
+            let why = Why::TooLarge { what: "launches", found, limit: MAX_LAUNCHES };
+            return Err(ImportError::at(node, why));
+        }
     }
     for (&id, field) in graph.outputs.iter().zip(&slot.outputs.fields) {
         lowering.leave(id, field.offset).map_err(named("output", id))?;
