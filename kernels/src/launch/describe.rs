@@ -254,7 +254,8 @@ impl Describe for EnterWhole {
 impl Describe for EnterPixels {
     fn what(&self) -> String {
         let order = if self.interleaved == 1 { "pixels" } else { "planes" };
-        format!("{} {order} of bytes to blocked", joined(&[self.n, self.channels, self.hw]))
+        let to = if self.blocks == 0 { "row-major" } else { "blocked" };
+        format!("{} {order} of bytes to {to}", joined(&[self.n, self.channels, self.hw]))
     }
 }
 

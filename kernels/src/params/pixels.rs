@@ -2,7 +2,7 @@
 
 use super::shape::{batch, within};
 use super::window::MAX_SIDE;
-use super::{Access, Block, BlockError, LANES, Region, blocked_region, extent, weights_region};
+use super::{Access, Block, BlockError, LANES, Region, blocked_region, extent, rows_region, weights_region};
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
@@ -10,7 +10,8 @@ use bytemuck::{Pod, Zeroable};
 /// table has for it in its channel: what a model wants of pixels is computed at import.
 ///
 /// Item `i` is read from page `x.page + i` of the input space, `[channels][hw]` bytes, or `[hw][channels]`
-/// if `interleaved`. It is written blocked, `y[i][blocks][hw][16]`, padding lanes zero.
+/// if `interleaved`. It is written blocked, `y[i][blocks][hw][16]`, padding lanes zero, or with
+/// `blocks = 0` row-major, `y[i][channels][hw]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct EnterPixels {
@@ -28,7 +29,7 @@ pub struct EnterPixels {
     pub hw: u32,
     /// 1: the channels of a pixel are neighbours; 0: each channel is a plane.
     pub interleaved: u32,
-    /// Channel blocks of the tensor that holds `y`.
+    /// Channel blocks of the tensor that holds `y`; 0: `y` is row-major.
     pub blocks: u32,
 }
 
@@ -44,8 +45,7 @@ impl Block for EnterPixels {
         within("channels", self.channels, 1, LANES)?;
         within("hw", self.hw, 1, MAX_SIDE * (MAX_SIDE / 4))?;
         within("interleaved", self.interleaved, 0, 1)?;
-        within("blocks", self.blocks, 1, u32::MAX)?;
-        extent("workspace", &[self.n, self.blocks, self.hw, LANES]).map(|_| ())
+        extent("workspace", &[self.n, self.blocks.max(1), self.hw, LANES]).map(|_| ())
     }
 
     fn grid(&self) -> u32 {
@@ -57,6 +57,11 @@ impl Block for EnterPixels {
         let (rows, access) = (self.n.into(), Access::Read);
         visit(Region { name: "x", operand: self.x, first: 0, rows, row_bytes, stride: row_bytes, paged: true, access });
         visit(weights_region(self.table, 1, self.channels * EnterPixels::BYTES));
-        visit(blocked_region("y", self.y, [self.n, self.channels, self.hw, self.blocks], Access::Write));
+        visit(if self.blocks == 0 {
+            let len = self.channels * self.hw;
+            rows_region("y", self.y, [self.n, len, len], Access::Write)
+        } else {
+            blocked_region("y", self.y, [self.n, self.channels, self.hw, self.blocks], Access::Write)
+        });
     }
 }

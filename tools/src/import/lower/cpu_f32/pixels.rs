@@ -26,16 +26,21 @@ impl<'a> Lowering<'a> {
         let table = self.floats(node, 1)?.to_vec();
         let (table, id) = (self.weights(&table, Packing::Constant)?, node.output());
         let dims = self.graph.dims(id).to_vec();
-        let (buffer, image) = self.new_image(id)?;
+        let (y, blocks) = if self.enters_as_rows(id) {
+            (at(self.new_tensor(id), 0)?, 0)
+        } else {
+            let (buffer, image) = self.new_image(id)?;
+            (at(buffer, image.first)?, number(image.whole, "channel blocks")?)
+        };
         self.steps.push(Step::EnterPixels(EnterPixels {
             x: Operand { space: Space::Input as u32, page: 0, offset, rows_per_page: 1 },
             table,
-            y: at(buffer, image.first)?,
+            y,
             n: number(dims[0], "items")?,
             channels: number(dims[1], "channels")?,
             hw: number(dims[2] * dims[3], "elements")?,
             interleaved: interleaved.into(),
-            blocks: number(image.whole, "channel blocks")?,
+            blocks,
         }));
         Ok(())
     }
