@@ -174,16 +174,19 @@ pub(crate) fn inverse<S: Simd, const N: usize, const O: usize>(
         let mut to = y.row(i);
         assert!(columns * LANES <= to.len(), "a row of the patch");
         let from = match &residual {
-            Some(grid) => Some(grid.row(i)),
+            Some(grid) => {
+                let row = grid.row(i);
+                assert!(columns * LANES <= row.len(), "a row of the residual");
+                Some(row.as_ptr())
+            }
             None => None,
         };
         for j in 0..O {
             if j < columns {
                 let mut sum = s.add(line[j], bias);
-                if let Some(from) = &from {
-                    assert!(columns * LANES <= from.len(), "a row of the residual");
+                if let Some(from) = from {
                     // SAFETY: asserted; read before the same place is written.
-                    sum = s.add(sum, unsafe { s.load(from.as_ptr().add(j * LANES)) });
+                    sum = s.add(sum, unsafe { s.load(from.add(j * LANES)) });
                 }
                 // SAFETY: asserted.
                 unsafe { s.store(clamp.apply(s, sum), to.as_ptr().add(j * LANES)) };
