@@ -8,6 +8,7 @@ mod avx2;
 mod avx512;
 mod chain;
 mod depthwise;
+mod gemm;
 mod lanes;
 pub(crate) mod math;
 mod peak;
@@ -16,8 +17,9 @@ mod portable;
 
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
-pub(crate) use chain::{ConvSpan, GemmSpan, MAX_PIXELS, Place, Places, conv_group, gemm_group};
+pub(crate) use chain::{ConvSpan, MAX_PIXELS, Place, Places, conv_group};
 pub(crate) use depthwise::{DepthwiseSpan, depthwise_group};
+pub(crate) use gemm::{GemmSpan, gemm_group};
 pub(crate) use lanes::{Lanes, fold, map, zip};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use pool::pool_pixel;
