@@ -1,6 +1,7 @@
 //! The kernels of target `cpu-f32`. Each `run` is generic over the instruction set and computes one
 //! tile; the entries in `image` make the views that it works on.
 
+pub(crate) mod attention;
 pub(crate) mod binary;
 pub(crate) mod conv;
 pub(crate) mod copy;
@@ -28,8 +29,8 @@ pub(crate) mod words;
 /// Lanes of a block, as an index.
 pub(crate) const LANES: usize = crate::params::LANES as usize;
 
-/// Scratch that a tile may use, in bytes: one panel of the longest [`MatMul`](crate::params::MatMul).
-pub(crate) const SCRATCH_BYTES: usize = crate::params::MatMul::MAX_K as usize * LANES * size_of::<f32>();
+/// Scratch that a tile may use, in bytes.
+pub(crate) const SCRATCH_BYTES: usize = crate::params::SCRATCH as usize * size_of::<f32>();
 
 /// What every kernel function gets beside its block.
 pub(crate) struct Tile<'a> {

@@ -1,5 +1,6 @@
 //! Every kernel against plain loops, on every instruction set that this machine has.
 
+mod attention;
 mod check;
 mod conv;
 mod device;

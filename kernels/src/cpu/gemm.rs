@@ -1,8 +1,8 @@
 //! A row-major matrix times weights: a tile is up to four panels of 16 columns, all rows.
 
-use super::conv::finish;
-use super::micro::math::Clamp;
-use super::micro::{GemmSpan, Simd, gemm_group};
+use super::micro::math::{Apply, Clamp, with_activation};
+use super::micro::{GemmSpan, Simd, gemm_group, map};
+use super::view::TargetGrid;
 use super::{LANES, Tile, at};
 use crate::params::{Gemm, blocks_of};
 
@@ -19,8 +19,25 @@ pub(crate) fn panels<S: Simd>(s: S, span: &mut GemmSpan<'_>, rows: usize) {
         }
         block += done.0;
     }
-    for row in 0..rows {
-        finish(s, &span.clamp, &mut span.y.row(row));
+    if let Some(rest) = &span.clamp.rest {
+        with_activation(s, rest, MapRows { s, y: &mut span.y, rows });
+    }
+}
+
+/// A function of all elements of the rows.
+struct MapRows<'a, 'b, S> {
+    s: S,
+    y: &'a mut TargetGrid<'b>,
+    rows: usize,
+}
+
+impl<S: Simd> Apply<S> for MapRows<'_, '_, S> {
+    #[inline(always)]
+    fn with(self, f: impl Fn(S::V) -> S::V) {
+        for row in 0..self.rows {
+            let mut y = self.y.row(row);
+            map(self.s, y.itself(), &mut y, &f);
+        }
     }
 }
 

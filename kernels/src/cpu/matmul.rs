@@ -1,25 +1,31 @@
-//! Products of two activations: a tile is one product. The right side is packed, panel by panel,
-//! into scratch, so that the chain is that of [`Gemm`](crate::params::Gemm).
+//! Products of two activations: a tile is one product. The right side is packed, two panels at a
+//! time, into scratch, so that the chain is that of [`Gemm`](crate::params::Gemm).
 
 use super::gemm::panels;
 use super::micro::math::Clamp;
 use super::micro::{GemmSpan, Simd};
-use super::view::Memory;
 use super::{LANES, Tile, at};
 use crate::params::{Activation, MatMul};
 
-static NO_BIAS: [f32; LANES] = [0.0; LANES];
+/// The bias of what has none.
+pub(crate) static NO_BIAS: [f32; LANES] = [0.0; LANES];
 
-/// Columns `column..column + width` of the right side as a panel `[k][16]`.
+/// The first `width` columns of `w`, of which element `[k][n]` lies at the sum of index times stride,
+/// as a panel `[k][16]`.
 #[inline(always)]
-fn pack(m: &MatMul, memory: &Memory<'_>, start: usize, [column, width]: [usize; 2], panel: &mut [f32]) {
-    let (k_stride, n_stride) = (at(m.w_k), at(m.w_n));
-    let first = start + column * n_stride;
-    let len = (at(m.k) - 1) * k_stride + (width - 1) * n_stride + 1;
-    let w = memory.slice(&m.w, first, len);
-    for (k, row) in panel.chunks_exact_mut(LANES).enumerate() {
-        for (j, lane) in row.iter_mut().enumerate() {
-            *lane = if j < width { w[k * k_stride + j * n_stride] } else { 0.0 };
+pub(crate) fn pack(w: &[f32], [k_stride, n_stride]: [usize; 2], width: usize, panel: &mut [f32]) {
+    if n_stride == 1 && width == LANES {
+        for (k, row) in panel.chunks_exact_mut(LANES).enumerate() {
+            row.copy_from_slice(&w[k * k_stride..][..LANES]);
+        }
+        return;
+    }
+    if width < LANES {
+        panel.fill(0.0);
+    }
+    for j in 0..width {
+        for (k, row) in panel.chunks_exact_mut(LANES).enumerate() {
+            row[j] = w[k * k_stride + j * n_stride];
         }
     }
 }
@@ -31,16 +37,24 @@ pub(crate) fn run<S: Simd>(s: S, m: &MatMul, tile: Tile<'_>) {
     let start = |first: u32, batch: [u32; 2]| at(first) + outer * at(batch[0]) + inner * at(batch[1]);
     let (x, w, y) = (start(m.x_first, m.x_batch), start(m.w_first, m.w_batch), start(m.y_first, m.y_batch));
     let (rows, k, n) = (at(m.m), at(m.k), at(m.n));
-    let panel = &mut tile.scratch[..k * LANES];
-    for column in (0..n).step_by(LANES) {
-        let width = (n - column).min(LANES);
-        pack(m, &tile.memory, w, [column, width], panel);
+    let strides = [at(m.w_k), at(m.w_n)];
+    let (left, right) = tile.scratch.split_at_mut(k * LANES);
+    let both = [left, &mut right[..k * LANES]];
+    for column in (0..n).step_by(2 * LANES) {
+        let width = (n - column).min(2 * LANES);
+        let blocks = width.div_ceil(LANES);
+        for b in 0..blocks {
+            let (first, width) = (column + b * LANES, (width - b * LANES).min(LANES));
+            let len = (k - 1) * strides[0] + (width - 1) * strides[1] + 1;
+            let from = tile.memory.slice(&m.w, w + first * strides[1], len);
+            pack(from, strides, width, both[b]);
+        }
         let mut span = GemmSpan {
             x: tile.memory.source_grid(&m.x, x, [rows, at(m.x_row), k]),
             k,
-            panels: [panel, panel],
+            panels: [both[0], both[1]],
             bias: [&NO_BIAS; 2],
-            blocks: 1,
+            blocks,
             scale: m.scale,
             residual: None,
             y: tile.memory.target_grid(&m.y, y + column, [rows, at(m.y_row), width]),

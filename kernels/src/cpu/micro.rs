@@ -20,7 +20,7 @@ pub(crate) use avx512::Avx512;
 pub(crate) use chain::{ConvSpan, MAX_PIXELS, Place, Places, conv_group};
 pub(crate) use depthwise::{DepthwiseSpan, depthwise_group};
 pub(crate) use gemm::{GemmSpan, gemm_group};
-pub(crate) use lanes::{Lanes, fold, map, zip};
+pub(crate) use lanes::{Lanes, fold, map, map_fold, zip, zip_three};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use pool::pool_pixel;
 pub(crate) use portable::Portable;
@@ -82,6 +82,30 @@ pub(crate) trait Simd: Copy {
         // SAFETY: the array has 16 elements.
         unsafe { self.store(v, out.as_mut_ptr()) };
         out
+    }
+
+    /// The sum of the lanes: lane `i` and lane `i + 8`, then `i` and `i + 4`, and so on.
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        let mut lanes = self.to_array(v);
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        lanes[0]
+    }
+
+    /// The largest of the lanes.
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        let mut lanes = self.to_array(v);
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] = if lanes[i] > lanes[i + half] { lanes[i] } else { lanes[i + half] };
+            }
+        }
+        lanes[0]
     }
 
     /// An array as 16 lanes.

@@ -1,6 +1,6 @@
 //! Layer normalisation: a tile is some rows.
 
-use super::micro::{Lanes, Simd, fold, map, zip};
+use super::micro::{Simd, fold, zip_three};
 use super::{Tile, at};
 use crate::params::LayerNorm;
 
@@ -8,62 +8,45 @@ use crate::params::LayerNorm;
 #[inline(always)]
 pub(crate) fn run<S: Simd>(s: S, p: &LayerNorm, tile: Tile<'_>) {
     let (rows, len) = (at(p.rows), at(p.len));
-    let gamma = Lanes::Each(tile.memory.slice(&p.gamma, 0, len).into());
-    let beta = Lanes::Each(tile.memory.slice(&p.beta, 0, len).into());
+    let gamma = tile.memory.slice(&p.gamma, 0, len).into();
+    let beta = tile.memory.slice(&p.beta, 0, len).into();
     let first = tile.index * LayerNorm::TILE_ROWS as usize;
     for row in first..rows.min(first + LayerNorm::TILE_ROWS as usize) {
         let x = tile.memory.source(&p.x, row * len, len);
         let mut y = tile.memory.target(&p.y, row * len, len);
-        let total: f32 = fold(
+        let total = fold(
             s,
             x,
-            0.0,
-            0.0,
+            [0.0; 2],
             #[inline(always)]
             |a, b| s.add(a, b),
-        )
-        .into_iter()
-        .sum();
-        let mean = total / len as f32;
+            #[inline(always)]
+            |a, b| s.add(a, b),
+        );
+        let mean = s.sum(total) / len as f32;
         let centre = s.splat(mean);
         // Lanes beyond the row hold the mean, so that they add nothing.
         let squares = fold(
             s,
             x,
-            0.0,
-            mean,
+            [0.0, mean],
             #[inline(always)]
             |sum, x| {
                 let d = s.sub(x, centre);
                 s.fma(d, d, sum)
             },
+            #[inline(always)]
+            |a, b| s.add(a, b),
         );
-        let variance = squares.into_iter().sum::<f32>() / len as f32;
+        let variance = s.sum(squares) / len as f32;
         let scale = s.splat(1.0 / (variance + p.epsilon).sqrt());
-        map(
+        zip_three(
             s,
             x,
+            [gamma, beta],
             &mut y,
             #[inline(always)]
-            |x| s.mul(s.sub(x, centre), scale),
-        );
-        let normal = Lanes::Each(y.itself());
-        zip(
-            s,
-            normal,
-            gamma,
-            &mut y,
-            #[inline(always)]
-            |x, g| s.mul(x, g),
-        );
-        let scaled = Lanes::Each(y.itself());
-        zip(
-            s,
-            scaled,
-            beta,
-            &mut y,
-            #[inline(always)]
-            |x, b| s.add(x, b),
+            |x, g, b| s.fma(s.mul(s.sub(x, centre), scale), g, b),
         );
     }
 }

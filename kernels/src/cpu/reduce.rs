@@ -22,13 +22,13 @@ pub(crate) fn run<S: Simd>(s: S, r: &Reduce, tile: Tile<'_>) {
         let lanes = fold(
             s,
             tile.memory.source(&r.x, first, len),
-            start,
-            start,
+            [start; 2],
             #[inline(always)]
             |a, b| two(s, max, a, b),
-        )
-        .into_iter();
-        y.as_mut()[0] = if max { lanes.fold(start, f32::max) } else { lanes.sum() };
+            #[inline(always)]
+            |a, b| two(s, max, a, b),
+        );
+        y.as_mut()[0] = if max { s.largest(lanes) } else { s.sum(lanes) };
     } else {
         map(
             s,

@@ -165,6 +165,13 @@ impl<'a> From<&'a [f32]> for Source<'a> {
     }
 }
 
+impl<'a> From<&'a mut [f32]> for Target<'a> {
+    #[inline(always)]
+    fn from(slice: &'a mut [f32]) -> Target<'a> {
+        Target { start: slice.as_mut_ptr(), len: slice.len(), launch: PhantomData }
+    }
+}
+
 impl<'a> Target<'a> {
     /// Elements.
     #[inline(always)]
@@ -262,6 +269,13 @@ impl<'a> Memory<'a> {
 }
 
 impl<'a> SourceGrid<'a> {
+    /// `rows` rows of `len` elements of a slice, `stride` apart.
+    #[inline(always)]
+    pub(crate) fn of(slice: &'a [f32], [rows, stride, len]: [usize; 3]) -> SourceGrid<'a> {
+        assert!((rows - 1) * stride + len <= slice.len(), "{rows} rows within {} elements", slice.len());
+        SourceGrid { start: slice.as_ptr(), rows, stride, len, launch: PhantomData }
+    }
+
     /// One row.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> Source<'a> {
@@ -270,7 +284,14 @@ impl<'a> SourceGrid<'a> {
     }
 }
 
-impl TargetGrid<'_> {
+impl<'a> TargetGrid<'a> {
+    /// `rows` rows of `len` elements of a slice, `stride` apart, from element `first` of each on.
+    #[inline(always)]
+    pub(crate) fn of(slice: &'a mut [f32], first: usize, [rows, stride, len]: [usize; 3]) -> TargetGrid<'a> {
+        assert!(first + (rows - 1) * stride + len <= slice.len(), "{rows} rows within {} elements", slice.len());
+        TargetGrid { start: slice.as_mut_ptr().wrapping_add(first), rows, stride, len, launch: PhantomData }
+    }
+
     /// One row.
     #[inline(always)]
     pub(crate) fn row(&mut self, row: usize) -> Target<'_> {

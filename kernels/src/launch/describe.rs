@@ -2,9 +2,9 @@
 
 use super::{Launch, entry};
 use crate::params::{
-    Activation, ActivationKind, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, FoldOp,
-    Gather, Gemm, GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce, ReduceKind, Region,
-    Resample, Softmax, TopK, Unary, Whole, Window, WordOp, Words,
+    Activation, ActivationKind, Attention, Binary, BinaryOp, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole,
+    Fold, FoldOp, Gather, Gemm, GlobalPool, LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, PoolKind, Reduce,
+    ReduceKind, Region, Resample, Softmax, TopK, Unary, Whole, Window, WordOp, Words,
 };
 
 /// One launch in words and numbers.
@@ -166,6 +166,21 @@ impl Describe for MatMul {
 
     fn flops(&self) -> u64 {
         twice(&[self.batch[0], self.batch[1], self.m, self.k, self.n])
+    }
+}
+
+impl Describe for Attention {
+    fn what(&self) -> String {
+        let heads = self.batch[0].saturating_mul(self.batch[1]);
+        let mask = if self.masked == 1 { ", mask" } else { "" };
+        let (q, k, v) = ([self.queries, self.depth], [self.depth, self.keys], [self.keys, self.width]);
+        format!("{heads} of {} by {} by {}{mask}", joined(&q), joined(&k), joined(&v))
+    }
+
+    fn flops(&self) -> u64 {
+        let [outer, inner] = self.batch;
+        let of = |size| twice(&[outer, inner, self.queries, self.keys, size]);
+        of(self.depth).saturating_add(of(self.width))
     }
 }
 

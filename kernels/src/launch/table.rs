@@ -82,6 +82,7 @@ macro_rules! for_each_kernel {
             20 top_k TopK top_k::run;
             21 fold Fold fold::run;
             22 enter_pixels EnterPixels pixels::enter;
+            23 attention Attention attention::run;
         }
     };
 }

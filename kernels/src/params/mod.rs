@@ -19,6 +19,7 @@
 //! The batch is always the outermost dimension.
 
 mod activation;
+mod attention;
 mod binary;
 mod conv;
 mod copy;
@@ -44,6 +45,7 @@ mod window;
 mod words;
 
 pub use activation::{Activation, ActivationKind};
+pub use attention::Attention;
 pub use binary::{Binary, BinaryOp};
 pub use conv::Conv;
 pub use copy::{Copy, CopySide};
@@ -72,6 +74,9 @@ pub(crate) use shape::{blocked_region, extent, rows_region, vector_region, weigh
 
 /// Lanes of one channel block, and columns of one panel of packed weights.
 pub const LANES: u32 = 16;
+
+/// Elements of a thread's scratch: two panels of the longest [`MatMul`].
+pub(crate) const SCRATCH: u32 = 2 * MatMul::MAX_K * LANES;
 
 /// Dimensions of a strided iteration ([`Binary`], [`Copy`]), at most. Fewer are padded in front with 1.
 pub const RANK: usize = 6;

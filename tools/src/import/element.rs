@@ -78,6 +78,7 @@ pub fn check(graph: &Graph, node: &Node) -> Result<(), Why> {
             | Op::GlobalPool(_)
             | Op::Gemm(..)
             | Op::MatMul { .. }
+            | Op::Attention { .. }
             | Op::Unary(_)
             | Op::Binary(..)
             | Op::Softmax { .. }

@@ -26,6 +26,7 @@ fn follow(graph: &Graph, node: &Node) -> Result<Vec<Vec<usize>>, Why> {
         Op::Cast { .. } => one(dims(0)?.to_vec()),
         Op::Gemm(gemm, _) => one(product(dims(0)?, dims(1)?, gemm)?),
         Op::MatMul { .. } => one(matmul(dims(0)?, dims(1)?)?),
+        Op::Attention { .. } => one(matmul(&matmul(dims(0)?, dims(1)?)?, dims(2)?)?),
         Op::Binary(..) => one(index::broadcast(dims(0)?, dims(1)?)?),
         Op::Reduce { keep, .. } => one(reduced(dims(0)?, &reduced_axes(graph, node)?, *keep)),
         Op::Flatten { axis } => one(flattened(dims(0)?, *axis)?),

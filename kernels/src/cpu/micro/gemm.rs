@@ -73,37 +73,49 @@ impl<S: Simd> Group<S> for GemmGroup<'_, '_> {
         }
         // SAFETY: rows of `k` and panels of `16 k` elements, asserted.
         unsafe { chain(s, &mut sum, x, w, span.k) };
+        let (scale, clamp) = (s.splat(span.scale), span.clamp.lanes(s));
         for b in 0..B {
+            // Without an early end the loop is unrolled, and the sums need no place in memory.
             for p in 0..P {
                 if p <= last {
-                    store_columns(s, span, [self.first + p, self.first_block + b], sum[b][p]);
+                    let place = [self.first + p, (self.first_block + b) * LANES];
+                    let scaled = s.mul(sum[b][p], scale);
+                    let sum = match &span.residual {
+                        Some(residual) => s.add(scaled, load_columns(s, residual, place)),
+                        None => scaled,
+                    };
+                    store_columns(s, &mut span.y, place, clamp.apply(s, sum));
                 }
             }
         }
     }
 }
 
-/// Scales, adds, clamps and writes one row's part of a panel.
+/// 16 elements of a row from `column` on; 0 beyond its end.
 #[inline(always)]
-fn store_columns<S: Simd>(s: S, span: &mut GemmSpan<'_>, [row, block]: [usize; 2], sum: S::V) {
-    let mut y = span.y.row(row);
-    let first = block * LANES;
-    let width = (y.len() - first).min(LANES);
-    let mut y = y.part(first, width);
-    let mut sum = s.mul(sum, s.splat(span.scale));
-    if let Some(residual) = &span.residual {
-        let residual = residual.row(row);
-        let mut lanes = [0.0; LANES];
-        for (j, lane) in lanes[..width].iter_mut().enumerate() {
-            *lane = residual.get(first + j);
+fn load_columns<S: Simd>(s: S, x: &SourceGrid<'_>, [row, column]: [usize; 2]) -> S::V {
+    let x = x.row(row);
+    if x.len() >= column + LANES {
+        // SAFETY: the row has these elements.
+        return unsafe { s.load(x.as_ptr().add(column)) };
+    }
+    let mut lanes = [0.0; LANES];
+    for (j, lane) in lanes.iter_mut().enumerate() {
+        if column + j < x.len() {
+            *lane = x.get(column + j);
         }
-        sum = s.add(sum, s.load_array(&lanes));
     }
-    let sum = span.clamp.lanes(s).apply(s, sum);
-    if width == LANES {
-        // SAFETY: the part has 16 elements.
-        unsafe { s.store(sum, y.as_ptr()) };
-    } else {
-        y.as_mut().copy_from_slice(&s.to_array(sum)[..width]);
+    s.load_array(&lanes)
+}
+
+/// Writes 16 elements of a row from `column` on, or those that there are.
+#[inline(always)]
+fn store_columns<S: Simd>(s: S, y: &mut TargetGrid<'_>, [row, column]: [usize; 2], sum: S::V) {
+    let mut y = y.row(row);
+    if y.len() >= column + LANES {
+        // SAFETY: the row has these elements.
+        return unsafe { s.store(sum, y.as_ptr().add(column)) };
     }
+    let width = y.len() - column;
+    y.part(column, width).as_mut().copy_from_slice(&s.to_array(sum)[..width]);
 }

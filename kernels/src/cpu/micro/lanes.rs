@@ -77,18 +77,66 @@ pub(crate) fn zip<S: Simd>(s: S, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>,
     }
 }
 
-/// Folds `x` into 16 lanes, lane `i % 16`; lanes without an element get `filler`.
+/// `y[i] = f(x[i], a[i], b[i])`; `x` may be `y`.
+#[inline(always)]
+pub(crate) fn zip_three<S: Simd>(
+    s: S,
+    x: Source<'_>,
+    [a, b]: [Source<'_>; 2],
+    y: &mut Target<'_>,
+    f: impl Fn(S::V, S::V, S::V) -> S::V,
+) {
+    for x in [&x, &a, &b] {
+        assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
+    }
+    for i in (0..y.len()).step_by(LANES) {
+        store(s, f(load(s, &x, i, 0.0), load(s, &a, i, 0.0), load(s, &b, i, 0.0)), y, i);
+    }
+}
+
+/// `y[i] = f(x[i])`, and all of them joined into 16 lanes; `x` may be `y`. Beyond the end `x` is `filler`.
+#[inline(always)]
+pub(crate) fn map_fold<S: Simd>(
+    s: S,
+    x: Source<'_>,
+    y: &mut Target<'_>,
+    [start, filler]: [f32; 2],
+    f: impl Fn(S::V) -> S::V,
+    join: impl Fn(S::V, S::V) -> S::V,
+) -> S::V {
+    assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
+    let mut sum = s.splat(start);
+    for i in (0..y.len()).step_by(LANES) {
+        let v = f(load(s, &x, i, filler));
+        store(s, v, y, i);
+        sum = join(sum, v);
+    }
+    sum
+}
+
+/// Chains of [`fold`]: as many as keep an adder busy.
+const CHAINS: usize = 4;
+
+/// Takes all elements of `x` into 16 lanes: with `f` into four chains, group `i` of 16 elements into
+/// chain `i % 4`, then the chains with `join`. `start` is neutral; beyond the end `x` is `filler`.
 #[inline(always)]
 pub(crate) fn fold<S: Simd>(
     s: S,
     x: Source<'_>,
-    start: f32,
-    filler: f32,
+    [start, filler]: [f32; 2],
     f: impl Fn(S::V, S::V) -> S::V,
-) -> [f32; LANES] {
-    let mut sum = s.splat(start);
-    for i in (0..x.len()).step_by(LANES) {
-        sum = f(sum, load(s, &x, i, filler));
+    join: impl Fn(S::V, S::V) -> S::V,
+) -> S::V {
+    let mut sums = [s.splat(start); CHAINS];
+    let whole = x.len() / (CHAINS * LANES) * (CHAINS * LANES);
+    for i in (0..whole).step_by(CHAINS * LANES) {
+        for (chain, sum) in sums.iter_mut().enumerate() {
+            *sum = f(*sum, load(s, &x, i + chain * LANES, filler));
+        }
     }
-    s.to_array(sum)
+    for (chain, i) in (whole..x.len()).step_by(LANES).enumerate() {
+        sums[chain] = f(sums[chain], load(s, &x, i, filler));
+    }
+    let [a, b, c, d] = sums;
+    join(join(a, b), join(c, d))
 }

@@ -3,6 +3,7 @@
 
 mod affine;
 mod attach;
+mod attention;
 mod pattern;
 mod simplify;
 
@@ -20,7 +21,7 @@ type Rule = fn(&mut Graph, &Facts, usize) -> bool;
 pub fn fuse(graph: &mut Graph) {
     let stages: [&[Rule]; 5] = [
         &[simplify::identity, simplify::matmul, simplify::global_mean, pattern::layer_norm],
-        &[pattern::hard_swish, pattern::gated],
+        &[pattern::hard_swish, pattern::gated, pattern::gelu, attention::attention],
         &[affine::into_producer, affine::into_consumer],
         &[affine::into_convolution, affine::into_producer],
         &[attach::residual, attach::activation],

@@ -50,6 +50,37 @@ pub fn gated(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
     false
 }
 
+/// `x (1 + erf(x / sqrt 2)) / 2`, its three factors in any order.
+pub fn gelu(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
+    let Some(x) = find_gelu(graph, facts, &graph.nodes[index]) else { return false };
+    becomes(graph, index, Op::Unary(Activation::new(ActivationKind::Gelu, 0.0, 0.0)), &[x])
+}
+
+fn find_gelu(graph: &Graph, facts: &Facts, node: &Node) -> Option<ValueId> {
+    let [a, b] = sides(node, BinaryOp::Mul)?;
+    let [first, second, third] = [(a, b), (b, a)].into_iter().find_map(|(one, other)| {
+        let [c, d] = sides(facts.maker(graph, other)?, BinaryOp::Mul)?;
+        Some([one, c, d])
+    })?;
+    let orders = [[first, second, third], [second, first, third], [third, first, second]];
+    orders.into_iter().find_map(|[half, a, b]| {
+        let is_half = graph.constant(half)?.scalar()? == 0.5;
+        let of = |x, sum| is_half && erf_and_one(graph, facts, sum) == Some(x);
+        [(a, b), (b, a)].into_iter().find_map(|(x, sum)| of(x, sum).then_some(x))
+    })
+}
+
+/// The `x` of `1 + erf(x / sqrt 2)`.
+fn erf_and_one(graph: &Graph, facts: &Facts, sum: ValueId) -> Option<ValueId> {
+    let erf = facts.maker(graph, with_number(graph, facts.maker(graph, sum)?, BinaryOp::Add, 1.0)?)?;
+    if erf.op != Op::Unary(Activation::new(ActivationKind::Erf, 0.0, 0.0)) {
+        return None;
+    }
+    let inner = facts.maker(graph, erf.input(0)?)?;
+    with_number(graph, inner, BinaryOp::Div, std::f32::consts::SQRT_2)
+        .or_else(|| with_number(graph, inner, BinaryOp::Mul, std::f32::consts::FRAC_1_SQRT_2))
+}
+
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last dimension.
 pub fn layer_norm(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
     let Some((x, gamma, beta, epsilon)) = find_layer_norm(graph, facts, &graph.nodes[index]) else { return false };

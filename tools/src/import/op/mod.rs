@@ -30,6 +30,9 @@ pub enum Op {
     Gemm(Gemm, Activation),
     /// Product over the last two dimensions, times a factor.
     MatMul { scale: f32 },
+    /// Softmax along the last dimension of `scale Q K`, plus input 3 if there is one, times `V`; inputs
+    /// 0 to 2 are `Q`, `K` and `V`.
+    Attention { scale: f32 },
     /// A function of each element.
     Unary(Activation),
     /// `Clip` whose bounds are inputs; for whole numbers too.

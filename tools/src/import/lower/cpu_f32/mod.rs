@@ -1,5 +1,6 @@
 //! Target `cpu-f32`: images in blocks of 16 channels, everything else row-major.
 
+mod attention;
 mod choose;
 mod concat;
 mod dense;
@@ -104,6 +105,7 @@ impl Lowering<'_> {
             Op::GlobalPool(kind) => self.global_pool(node, *kind),
             Op::Gemm(gemm, activation) => self.gemm(node, gemm, *activation),
             Op::MatMul { scale } => self.matmul(node, *scale),
+            Op::Attention { scale } => self.attention(node, *scale),
             Op::Unary(activation) => self.unary(node, *activation),
             Op::Binary(op, activation) => self.binary(node, *op, *activation),
             Op::Softmax { axis, flatten } => self.softmax(node, *axis, *flatten),

@@ -3,8 +3,8 @@
 use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
-    Binary, Block, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool, LayerNorm,
-    Leave, LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
+    Attention, Binary, Block, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool,
+    LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Words,
 };
 
 use super::view::BufferId;
@@ -47,6 +47,7 @@ steps! {
     GlobalPool { x, y };
     Gemm { x, weights, bias, residual, y };
     MatMul { x, w, y };
+    Attention { q, k, v, mask, y };
     Softmax { x, y };
     LayerNorm { x, gamma, beta, y };
     Unary { x, y };
