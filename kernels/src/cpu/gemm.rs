@@ -36,7 +36,13 @@ impl<S: Simd> Apply<S> for MapRows<'_, '_, S> {
     fn with(self, f: impl Fn(S::V) -> S::V) {
         for row in 0..self.rows {
             let mut y = self.y.row(row);
-            map(self.s, y.itself(), &mut y, &f);
+            map(
+                self.s,
+                y.itself(),
+                &mut y,
+                #[inline(always)]
+                |x| f(x),
+            );
         }
     }
 }

@@ -87,25 +87,29 @@ pub(crate) trait Simd: Copy {
     /// The sum of the lanes: lane `i` and lane `i + 8`, then `i` and `i + 4`, and so on.
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
-        let mut lanes = self.to_array(v);
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                lanes[i] += lanes[i + half];
-            }
+        let lanes = self.to_array(v);
+        let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+        for i in 0..8 {
+            eight[i] = lanes[i] + lanes[i + 8];
         }
-        lanes[0]
+        for i in 0..4 {
+            four[i] = eight[i] + eight[i + 4];
+        }
+        (four[0] + four[2]) + (four[1] + four[3])
     }
 
     /// The largest of the lanes.
     #[inline(always)]
     fn largest(self, v: Self::V) -> f32 {
-        let mut lanes = self.to_array(v);
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                lanes[i] = if lanes[i] > lanes[i + half] { lanes[i] } else { lanes[i + half] };
-            }
+        let lanes = self.to_array(v);
+        let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+        for i in 0..8 {
+            eight[i] = larger(lanes[i], lanes[i + 8]);
         }
-        lanes[0]
+        for i in 0..4 {
+            four[i] = larger(eight[i], eight[i + 4]);
+        }
+        larger(larger(four[0], four[2]), larger(four[1], four[3]))
     }
 
     /// An array as 16 lanes.
@@ -114,6 +118,11 @@ pub(crate) trait Simd: Copy {
         // SAFETY: the array has 16 elements.
         unsafe { self.load(v.as_ptr()) }
     }
+}
+
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
 
 /// Work on `B` output blocks by `P` pixels whose accumulators stay in registers.

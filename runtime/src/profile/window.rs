@@ -25,7 +25,7 @@ impl Percentile {
     }
 
     /// Rank, from 0, of this percentile among `len` sorted samples (nearest rank).
-    fn rank(self, len: usize) -> usize {
+    pub fn rank(self, len: usize) -> usize {
         (len * usize::from(self.0)).div_ceil(10_000).clamp(1, len) - 1
     }
 }

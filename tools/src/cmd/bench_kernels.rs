@@ -8,6 +8,7 @@ use clap::Args;
 use kernels::image::InstructionSet;
 use runtime::base::{BatchSize, Nanos, ShapeId};
 use runtime::package::{Package, PackageError};
+use runtime::profile::Percentile;
 use runtime::sim::seeded::Seeded;
 use serde::Serialize;
 use sys::cpu::CpuConfig;
@@ -20,6 +21,16 @@ use crate::solo::{Cut, Solo, SoloError};
 /// How long our engine waits for the next run before it sleeps: longer than between two of its own
 /// runs, shorter than the run of the other side that isn't counted.
 const AWAKE_NS: u64 = 1_000_000;
+
+/// What of a side's runs is shown.
+const RANKS: [Percentile; 3] = [hundredths(5_000), Percentile::P99, hundredths(9_990)];
+
+const fn hundredths(of_a_percent: u16) -> Percentile {
+    match Percentile::new(of_a_percent) {
+        Some(percentile) => percentile,
+        None => panic!("at most 10,000"),
+    }
+}
 
 /// Pairs of our plans and ONNX Runtime, on one thread of one core, in turn
 #[derive(Args, Debug)]
@@ -78,6 +89,20 @@ struct Comparison {
     ratio: f64,
     quartiles: [f64; 2],
     pairs: usize,
+    /// Of all runs that count.
+    ours: Spread,
+    theirs: Spread,
+}
+
+/// How one side's runs differ.
+#[derive(Debug, Serialize)]
+struct Spread {
+    p50_ns: u64,
+    p99_ns: u64,
+    p99_9_ns: u64,
+    /// The last by the first.
+    p99_9_by_p50: f64,
+    runs: usize,
 }
 
 /// All that was compared.
@@ -120,17 +145,21 @@ fn compare(args: &KernelsArgs, package: &Package, onnx: &str, batch: BatchSize) 
     solo.write_inputs(&areas)?;
     let mut theirs = OnnxRuntime::start(&args.python, Path::new(onnx), args.core, &inputs)?;
     let (mut pairs, runs) = (Vec::new(), usize::from(args.runs));
+    let mut all = [const { Vec::new() }; 2];
     for _ in 0..args.pairs {
         // One run that isn't counted brings the caches back; within theirs, our engine falls asleep.
         solo.run()?;
         let ours = (0..runs).map(|_| solo.run()).collect::<Result<Vec<u64>, SoloError>>()?;
-        pairs.push((median(ours), median(theirs.run(runs)?)));
+        let theirs = theirs.run(runs)?;
+        all[0].extend(&ours);
+        all[1].extend(&theirs);
+        pairs.push((median(ours), median(theirs)));
     }
-    Ok(comparison(package.name.clone(), batch, &pairs))
+    Ok(comparison(package.name.clone(), batch, &pairs, all.map(spread)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run are below 2^53")]
-fn comparison(model: String, batch: BatchSize, pairs: &[(u64, u64)]) -> Comparison {
+fn comparison(model: String, batch: BatchSize, pairs: &[(u64, u64)], [ours, theirs]: [Spread; 2]) -> Comparison {
     let mut ratios: Vec<f64> = pairs.iter().map(|&(ours, theirs)| ours as f64 / theirs.max(1) as f64).collect();
     ratios.sort_unstable_by(f64::total_cmp);
     let at = |quarter: usize| ratios[(ratios.len() - 1) * quarter / 4];
@@ -142,7 +171,16 @@ fn comparison(model: String, batch: BatchSize, pairs: &[(u64, u64)]) -> Comparis
         ratio: at(2),
         quartiles: [at(1), at(3)],
         pairs: pairs.len(),
+        ours,
+        theirs,
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run are below 2^53")]
+fn spread(mut samples: Vec<u64>) -> Spread {
+    samples.sort_unstable();
+    let [p50_ns, p99_ns, p99_9_ns] = RANKS.map(|percentile| samples[percentile.rank(samples.len())]);
+    Spread { p50_ns, p99_ns, p99_9_ns, p99_9_by_p50: p99_9_ns as f64 / p50_ns.max(1) as f64, runs: samples.len() }
 }
 
 /// The input areas of all places, and the same as whole tensors.
@@ -185,7 +223,22 @@ impl Comparisons {
                 row.pairs.to_string(),
             ]);
         }
-        table.to_string()
+        let mut spreads = Table::new(&["model", "batch", "side", "p50", "p99", "p99.9", "p99.9 / p50", "runs"]);
+        for row in &self.0 {
+            for (side, spread) in [("ours", &row.ours), ("ONNX Runtime", &row.theirs)] {
+                spreads.row([
+                    row.model.clone(),
+                    row.batch.to_string(),
+                    side.to_owned(),
+                    Nanos(spread.p50_ns).to_string(),
+                    Nanos(spread.p99_ns).to_string(),
+                    Nanos(spread.p99_9_ns).to_string(),
+                    format!("{:.3}", spread.p99_9_by_p50),
+                    spread.runs.to_string(),
+                ]);
+            }
+        }
+        format!("{table}\n{spreads}")
     }
 }
 
@@ -197,10 +250,21 @@ mod tests {
     fn a_ratio_is_the_median_of_pairs_not_the_ratio_of_medians() {
         let package = "tiny".to_owned();
         // The machine was twice as slow during the last two pairs, for both sides.
-        let row = comparison(package, BatchSize::ONE, &[(10, 20), (30, 20), (12, 20), (44, 40), (36, 40)]);
+        let pairs = [(10, 20), (30, 20), (12, 20), (44, 40), (36, 40)];
+        let sides = [pairs.map(|pair| pair.0), pairs.map(|pair| pair.1)];
+        let row = comparison(package, BatchSize::ONE, &pairs, sides.map(|side| spread(side.to_vec())));
         assert_eq!((row.ours_ns, row.theirs_ns), (30, 20));
         assert!((row.ratio - 0.9).abs() < 1e-9, "{row:?}");
         assert_eq!(row.quartiles, [0.6, 1.1]);
         assert_eq!(row.pairs, 5);
+    }
+
+    #[test]
+    fn a_spread_is_of_all_runs() {
+        // Of 2,000 runs eleven are slow and one is very slow: p99 lies before them, p99.9 among them.
+        let samples = (0..2000).map(|i| if i == 0 { 900 } else if i % 199 == 1 { 300 } else { 100 }).collect();
+        let found = spread(samples);
+        assert_eq!((found.p50_ns, found.p99_ns, found.p99_9_ns, found.runs), (100, 100, 300, 2000));
+        assert!((found.p99_9_by_p50 - 3.0).abs() < 1e-9, "{found:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! Small models, imported and run: operators with whole numbers, without a batch, with bound constants.
 
+mod attention;
+
 use std::collections::HashMap;
 
 use kernels::image::InstructionSet;
@@ -93,7 +95,15 @@ impl Model {
     }
 
     /// The bytes of its outputs, on every instruction set, which must agree.
-    fn run(mut self, outputs: &[(&str, DataType)]) -> Vec<Vec<u8>> {
+    fn run(self, outputs: &[(&str, DataType)]) -> Vec<Vec<u8>> {
+        let mut answers = self.answers(outputs).into_iter().map(|(_, answer)| answer);
+        let first = answers.next().unwrap();
+        assert!(answers.all(|other| other == first), "instruction sets differ");
+        first
+    }
+
+    /// The bytes of its outputs on each instruction set.
+    fn answers(mut self, outputs: &[(&str, DataType)]) -> Vec<(InstructionSet, Vec<Vec<u8>>)> {
         self.graph.output = outputs.iter().map(|(name, kind)| info(name, *kind, &[])).collect();
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -112,7 +122,7 @@ impl Model {
         let options = Options { model, package, constants, normalise, ..Options::default() };
         import(&options, &mut |_, _| {}).unwrap();
         let package = Package::open(&options.package).unwrap();
-        let mut answers = InstructionSet::ALL.into_iter().filter(|set| set.is_available()).map(|set| {
+        let answer = |set| {
             let mut solo = Solo::load(&package, ShapeId(0), BatchSize::ALL[0], set, 1, Cut::Whole).unwrap();
             let layout = solo.layout().clone();
             let mut area = vec![0; layout.inputs.bytes as usize];
@@ -124,10 +134,8 @@ impl Model {
             let area = solo.read_outputs().unwrap();
             let fields = layout.outputs.fields.iter();
             fields.map(|field| area[field.offset as usize..][..field.bytes as usize].to_vec()).collect::<Vec<_>>()
-        });
-        let first = answers.next().unwrap();
-        assert!(answers.all(|other| other == first), "instruction sets differ");
-        first
+        };
+        InstructionSet::ALL.into_iter().filter(|set| set.is_available()).map(|set| (set, answer(set))).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Passes on graphs built by hand.
 
+mod attention;
+
 use kernels::params::{Activation, BinaryOp};
 use runtime::base::ShapeId;
 use runtime::package::{Shape, SlotLayout, TensorSpec, TensorType};

@@ -1,5 +1,7 @@
 //! Loops over contiguous elements, 16 at a time. A remainder goes through the same operations.
 
+#![allow(clippy::needless_range_loop, reason = "iterator adapters would stay calls without the instruction set")]
+
 use super::Simd;
 use crate::cpu::LANES;
 use crate::cpu::view::{Source, Target};
@@ -130,12 +132,15 @@ pub(crate) fn fold<S: Simd>(
     let mut sums = [s.splat(start); CHAINS];
     let whole = x.len() / (CHAINS * LANES) * (CHAINS * LANES);
     for i in (0..whole).step_by(CHAINS * LANES) {
-        for (chain, sum) in sums.iter_mut().enumerate() {
-            *sum = f(*sum, load(s, &x, i + chain * LANES, filler));
+        for chain in 0..CHAINS {
+            sums[chain] = f(sums[chain], load(s, &x, i + chain * LANES, filler));
         }
     }
-    for (chain, i) in (whole..x.len()).step_by(LANES).enumerate() {
-        sums[chain] = f(sums[chain], load(s, &x, i, filler));
+    for chain in 0..CHAINS {
+        let i = whole + chain * LANES;
+        if i < x.len() {
+            sums[chain] = f(sums[chain], load(s, &x, i, filler));
+        }
     }
     let [a, b, c, d] = sums;
     join(join(a, b), join(c, d))
