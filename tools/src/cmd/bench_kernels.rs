@@ -262,7 +262,17 @@ mod tests {
     #[test]
     fn a_spread_is_of_all_runs() {
         // Of 2,000 runs eleven are slow and one is very slow: p99 lies before them, p99.9 among them.
-        let samples = (0..2000).map(|i| if i == 0 { 900 } else if i % 199 == 1 { 300 } else { 100 }).collect();
+        let samples = (0..2000)
+            .map(|i| {
+                if i == 0 {
+                    900
+                } else if i % 199 == 1 {
+                    300
+                } else {
+                    100
+                }
+            })
+            .collect();
         let found = spread(samples);
         assert_eq!((found.p50_ns, found.p99_ns, found.p99_9_ns, found.runs), (100, 100, 300, 2000));
         assert!((found.p99_9_by_p50 - 3.0).abs() < 1e-9, "{found:?}");

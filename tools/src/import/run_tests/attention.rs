@@ -18,17 +18,14 @@ fn noise(seed: u32, count: usize) -> Vec<f32> {
 
 /// `rows x inner` by `inner x columns`.
 fn product(x: &[f64], w: &[f32], [rows, inner, columns]: [usize; 3]) -> Vec<f64> {
-    let at = |i: usize| {
-        (0..inner).map(|j| x[i / columns * inner + j] * f64::from(w[j * columns + i % columns])).sum()
-    };
+    let at = |i: usize| (0..inner).map(|j| x[i / columns * inner + j] * f64::from(w[j * columns + i % columns])).sum();
     (0..rows * columns).map(at).collect()
 }
 
 /// Attention of rows `[q of all heads][k of all heads][v of all heads]`, the heads side by side again.
 fn reference(qkv: &[f64], mask: &[f32]) -> Vec<f64> {
-    let element = |part: usize, token: usize, head: usize, i: usize| {
-        qkv[token * 3 * WIDTH + part * WIDTH + head * DEPTH + i]
-    };
+    let element =
+        |part: usize, token: usize, head: usize, i: usize| qkv[token * 3 * WIDTH + part * WIDTH + head * DEPTH + i];
     let mut out = vec![0.0; TOKENS * WIDTH];
     for (token, head) in (0..TOKENS * HEADS).map(|i| (i / HEADS, i % HEADS)) {
         let score = |key: usize| {

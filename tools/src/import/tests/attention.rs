@@ -73,10 +73,9 @@ fn attention_is_one_operation_wherever_it_scales() {
 
 #[test]
 fn attention_stays_apart_where_its_scores_are_read_or_its_mask_is_no_row() {
-    for form in [
-        Form { shown: true, products: true, ..Form::default() },
-        Form { mask: Some(&[1, 1, 5, 1]), ..Form::default() },
-    ] {
+    for form in
+        [Form { shown: true, products: true, ..Form::default() }, Form { mask: Some(&[1, 1, 5, 1]), ..Form::default() }]
+    {
         let graph = attention(form);
         assert!(!graph.nodes.iter().any(|node| matches!(node.op, Op::Attention { .. })));
     }
