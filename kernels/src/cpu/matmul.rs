@@ -37,15 +37,15 @@ pub(crate) fn run<S: Simd>(s: S, m: &MatMul, tile: Tile<'_>) {
     let (rows, k, n) = (at(m.m), at(m.k), at(m.n));
     let strides = [at(m.w_k), at(m.w_n)];
     let (left, right) = tile.scratch.split_at_mut(k * LANES);
-    let both = [left, &mut right[..k * LANES]];
+    let mut both = [left, &mut right[..k * LANES]];
     for column in (0..n).step_by(2 * LANES) {
         let width = (n - column).min(2 * LANES);
         let blocks = width.div_ceil(LANES);
-        for b in 0..blocks {
+        for (b, panel) in both.iter_mut().take(blocks).enumerate() {
             let (first, width) = (column + b * LANES, (width - b * LANES).min(LANES));
             let len = (k - 1) * strides[0] + (width - 1) * strides[1] + 1;
             let from = tile.memory.slice(&m.w, w + first * strides[1], len);
-            pack(s, from, strides, width, both[b]);
+            pack(s, from, strides, width, panel);
         }
         let mut span = GemmSpan {
             x: tile.memory.source_grid(&m.x, x, [rows, at(m.x_row), k]),
