@@ -23,20 +23,18 @@ struct Head<'a> {
 
 /// Packs all of a right side, panel by panel.
 #[inline(always)]
-fn pack_all(w: &[f32], strides: [usize; 2], [k, n]: [usize; 2], packed: &mut [f32]) {
+fn pack_all<S: Simd>(s: S, w: &[f32], strides: [usize; 2], [k, n]: [usize; 2], packed: &mut [f32]) {
     for (block, panel) in packed.chunks_exact_mut(k * LANES).enumerate() {
         let column = block * LANES;
-        pack(&w[column * strides[1]..], strides, (n - column).min(LANES), panel);
+        pack(s, &w[column * strides[1]..], strides, (n - column).min(LANES), panel);
     }
 }
 
 /// One or two packed panels of `k` rows, from block `first` on; a missing second is the first again.
 #[inline(always)]
 fn pair(packed: &[f32], k: usize, first: usize, blocks: usize) -> [&[f32]; 2] {
-    [first, first + blocks - 1].map(
-        #[inline(always)]
-        |block| &packed[block * k * LANES..][..k * LANES],
-    )
+    let panel = |block: usize| &packed[block * k * LANES..][..k * LANES];
+    [panel(first), panel(first + blocks - 1)]
 }
 
 impl<'a> Head<'a> {
@@ -57,7 +55,7 @@ impl<'a> Head<'a> {
 
     /// The packed keys, then the packed values.
     #[inline(always)]
-    fn packed<'b>(&self, scratch: &'b mut [f32]) -> [&'b mut [f32]; 3] {
+    fn packed<'b, S: Simd>(&self, s: S, scratch: &'b mut [f32]) -> [&'b mut [f32]; 3] {
         let a = self.a;
         let (keys, depth, width) = (at(a.keys), at(a.depth), at(a.width));
         let (k_panels, rest) = scratch.split_at_mut(at(blocks_of(a.keys)) * LANES * depth);
@@ -65,9 +63,9 @@ impl<'a> Head<'a> {
         let reach = |dims: [usize; 2], strides: [usize; 2]| (dims[0] - 1) * strides[0] + (dims[1] - 1) * strides[1] + 1;
         let (k_strides, v_strides) = ([at(a.k_depth), at(a.k_key)], [at(a.v_row), 1]);
         let k = self.memory.slice(&a.k, self.k, reach([depth, keys], k_strides));
-        pack_all(k, k_strides, [depth, keys], k_panels);
+        pack_all(s, k, k_strides, [depth, keys], k_panels);
         let v = self.memory.slice(&a.v, self.v, reach([keys, width], v_strides));
-        pack_all(v, v_strides, [keys, width], v_panels);
+        pack_all(s, v, v_strides, [keys, width], v_panels);
         [k_panels, v_panels, rest]
     }
 
@@ -125,7 +123,7 @@ impl<'a> Head<'a> {
 #[inline(always)]
 pub(crate) fn run<S: Simd>(s: S, a: &Attention, tile: Tile<'_>) {
     let head = Head::new(a, tile.memory, tile.index);
-    let [k_panels, v_panels, rest] = head.packed(tile.scratch);
+    let [k_panels, v_panels, rest] = head.packed(s, tile.scratch);
     let (queries, keys, stride) = (at(a.queries), at(a.keys), at(blocks_of(a.keys)) * LANES);
     for first in (0..queries).step_by(at(Attention::ROWS)) {
         let rows = (queries - first).min(at(Attention::ROWS));

@@ -33,6 +33,7 @@ struct MapRows<'a, 'b, S> {
 
 impl<S: Simd> Apply<S> for MapRows<'_, '_, S> {
     #[inline(always)]
+    #[expect(clippy::redundant_closure, reason = "a function handed on by reference stays a call")]
     fn with(self, f: impl Fn(S::V) -> S::V) {
         for row in 0..self.rows {
             let mut y = self.y.row(row);

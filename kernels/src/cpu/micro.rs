@@ -4,6 +4,8 @@
 //! are safe. Everything generic over it is `inline(always)`, down to the entry that enables the
 //! instruction set; a call that stays a call would be compiled without it.
 
+#![allow(clippy::needless_range_loop, reason = "iterator adapters would stay calls without the instruction set")]
+
 mod avx2;
 mod avx512;
 mod chain;
@@ -19,7 +21,7 @@ mod winograd;
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use conv::{ConvSpan, MAX_PIXELS, Place, Places, Reads, conv_group};
-pub(crate) use gemm::{GemmSpan, gemm_group};
+pub(crate) use gemm::{GemmSpan, gemm_group, pack_turned};
 pub(crate) use lanes::{Lanes, fold, map, map_fold, zip, zip_three};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use portable::Portable;
@@ -111,6 +113,23 @@ pub(crate) trait Simd: Copy {
             four[i] = larger(eight[i], eight[i + 4]);
         }
         larger(larger(four[0], four[2]), larger(four[1], four[3]))
+    }
+
+    /// Lane `j` of row `i` becomes lane `i` of row `j`.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; 16]) -> [Self::V; 16] {
+        let mut turned = [[0.0; 16]; 16];
+        for i in 0..16 {
+            let row = self.to_array(rows[i]);
+            for j in 0..16 {
+                turned[j][i] = row[j];
+            }
+        }
+        let mut out = rows;
+        for j in 0..16 {
+            out[j] = self.load_array(&turned[j]);
+        }
+        out
     }
 
     /// An array as 16 lanes.

@@ -75,6 +75,9 @@ pub struct Attention {
     pub scale: f32,
 }
 
+/// What is read: name, operand, first element, dimensions, strides.
+type Side = (&'static str, Operand, u32, [u32; 4], [u32; 4]);
+
 impl Attention {
     /// Queries whose scores are in scratch at once.
     pub const ROWS: u32 = 24;
@@ -86,7 +89,7 @@ impl Attention {
         panels * depth as u64 + columns * keys + panels * Attention::ROWS as u64 <= SCRATCH as u64
     }
 
-    fn sides(&self) -> [(&'static str, Operand, u32, [u32; 4], [u32; 4]); 4] {
+    fn sides(&self) -> [Side; 4] {
         let [outer, inner] = self.batch;
         let side = |name, operand, first, batch: [u32; 2], dims: [u32; 2], strides: [u32; 2]| {
             (name, operand, first, [outer, inner, dims[0], dims[1]], [batch[0], batch[1], strides[0], strides[1]])

@@ -107,6 +107,38 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x) }
     }
 
+    /// Pairs of rows, then of pairs, then quarters of registers.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; 16]) -> [Self::V; 16] {
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            let (mut pairs, mut fours, mut out) = (rows, rows, rows);
+            for i in 0..8 {
+                pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            for i in 0..4 {
+                for half in 0..2 {
+                    let a = _mm512_castps_pd(pairs[4 * i + half]);
+                    let b = _mm512_castps_pd(pairs[4 * i + half + 2]);
+                    fours[4 * i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                    fours[4 * i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                }
+            }
+            // Register `4 i + c` holds, in its quarter `q`, column `4 q + c` of rows `4 i` to `4 i + 3`.
+            for c in 0..4 {
+                let [a, b, d, e] = [fours[c], fours[4 + c], fours[8 + c], fours[12 + c]];
+                let (even, odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                let (even_2, odd_2) = (_mm512_shuffle_f32x4::<0x88>(d, e), _mm512_shuffle_f32x4::<0xdd>(d, e));
+                out[c] = _mm512_shuffle_f32x4::<0x88>(even, even_2);
+                out[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd, odd_2);
+                out[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even, even_2);
+                out[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_2);
+            }
+            out
+        }
+    }
+
     #[inline(always)]
     fn width(self, remaining: usize) -> usize {
         match remaining {

@@ -119,3 +119,25 @@ fn store_columns<S: Simd>(s: S, y: &mut TargetGrid<'_>, [row, column]: [usize; 2
     let width = y.len() - column;
     y.part(column, width).as_mut().copy_from_slice(&s.to_array(sum)[..width]);
 }
+
+/// Packs 16 columns of `w`, `n_stride` apart and each without gaps, as a panel `[k][16]`, 16 rows at a time;
+/// returns the rows that it did.
+#[inline(always)]
+pub(crate) fn pack_turned<S: Simd>(s: S, w: &[f32], n_stride: usize, panel: &mut [f32]) -> usize {
+    let done = panel.len() / LANES / LANES * LANES;
+    for k in (0..done).step_by(LANES) {
+        let mut rows = [s.splat(0.0); LANES];
+        for j in 0..LANES {
+            let row = &w[j * n_stride + k..][..LANES];
+            // SAFETY: the slice has 16 elements.
+            rows[j] = unsafe { s.load(row.as_ptr()) };
+        }
+        let turned = s.transpose(rows);
+        for i in 0..LANES {
+            let row = &mut panel[(k + i) * LANES..][..LANES];
+            // SAFETY: the slice has 16 elements.
+            unsafe { s.store(turned[i], row.as_mut_ptr()) };
+        }
+    }
+    done
+}

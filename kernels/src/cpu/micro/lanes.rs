@@ -32,12 +32,45 @@ fn load<S: Simd>(s: S, x: &Source<'_>, i: usize, filler: f32) -> S::V {
     s.load_array(&lanes)
 }
 
+/// 16 elements from `i` on, all within the view: what the inner loops call, which are slow if the
+/// remainder's case is in them.
+#[inline(always)]
+fn load_whole<S: Simd>(s: S, x: &Source<'_>, i: usize) -> S::V {
+    assert!(i + LANES <= x.len(), "16 elements from {i} of {}", x.len());
+    // SAFETY: asserted.
+    unsafe { s.load(x.as_ptr().add(i)) }
+}
+
+/// Writes 16 elements from `i` on, all within the view.
+#[inline(always)]
+fn store_whole<S: Simd>(s: S, v: S::V, y: &mut Target<'_>, i: usize) {
+    assert!(i + LANES <= y.len(), "16 elements from {i} of {}", y.len());
+    // SAFETY: asserted.
+    unsafe { s.store(v, y.as_ptr().add(i)) }
+}
+
+/// Elements of whole groups of 16 among `len`.
+#[inline(always)]
+fn whole(len: usize) -> usize {
+    len / LANES * LANES
+}
+
 /// 16 elements of one side of [`zip`] from `i` on.
 #[inline(always)]
 fn side<S: Simd>(s: S, x: &Lanes<'_>, i: usize) -> S::V {
     match x {
         Lanes::Each(x) => load(s, x, i, 1.0),
         Lanes::Again(x) => load(s, x, 0, 1.0),
+        Lanes::One(x) => s.splat(*x),
+    }
+}
+
+/// [`side`] where all 16 lie within the view.
+#[inline(always)]
+fn side_whole<S: Simd>(s: S, x: &Lanes<'_>, i: usize) -> S::V {
+    match x {
+        Lanes::Each(x) => load_whole(s, x, i),
+        Lanes::Again(x) => load_whole(s, x, 0),
         Lanes::One(x) => s.splat(*x),
     }
 }
@@ -60,8 +93,12 @@ fn store<S: Simd>(s: S, v: S::V, y: &mut Target<'_>, i: usize) {
 #[inline(always)]
 pub(crate) fn map<S: Simd>(s: S, x: Source<'_>, y: &mut Target<'_>, f: impl Fn(S::V) -> S::V) {
     assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
-    for i in (0..y.len()).step_by(LANES) {
-        store(s, f(load(s, &x, i, 0.0)), y, i);
+    let end = whole(y.len());
+    for i in (0..end).step_by(LANES) {
+        store_whole(s, f(load_whole(s, &x, i)), y, i);
+    }
+    if end < y.len() {
+        store(s, f(load(s, &x, end, 0.0)), y, end);
     }
 }
 
@@ -73,9 +110,12 @@ pub(crate) fn zip<S: Simd>(s: S, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'_>,
             assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
         }
     }
-    for i in (0..y.len()).step_by(LANES) {
-        let v = f(side(s, &a, i), side(s, &b, i));
-        store(s, v, y, i);
+    let end = whole(y.len());
+    for i in (0..end).step_by(LANES) {
+        store_whole(s, f(side_whole(s, &a, i), side_whole(s, &b, i)), y, i);
+    }
+    if end < y.len() {
+        store(s, f(side(s, &a, end), side(s, &b, end)), y, end);
     }
 }
 
@@ -91,8 +131,12 @@ pub(crate) fn zip_three<S: Simd>(
     for x in [&x, &a, &b] {
         assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
     }
-    for i in (0..y.len()).step_by(LANES) {
-        store(s, f(load(s, &x, i, 0.0), load(s, &a, i, 0.0), load(s, &b, i, 0.0)), y, i);
+    let end = whole(y.len());
+    for i in (0..end).step_by(LANES) {
+        store_whole(s, f(load_whole(s, &x, i), load_whole(s, &a, i), load_whole(s, &b, i)), y, i);
+    }
+    if end < y.len() {
+        store(s, f(load(s, &x, end, 0.0), load(s, &a, end, 0.0), load(s, &b, end, 0.0)), y, end);
     }
 }
 
@@ -108,9 +152,15 @@ pub(crate) fn map_fold<S: Simd>(
 ) -> S::V {
     assert!(x.len() == y.len(), "{} elements to {}", x.len(), y.len());
     let mut sum = s.splat(start);
-    for i in (0..y.len()).step_by(LANES) {
-        let v = f(load(s, &x, i, filler));
-        store(s, v, y, i);
+    let end = whole(y.len());
+    for i in (0..end).step_by(LANES) {
+        let v = f(load_whole(s, &x, i));
+        store_whole(s, v, y, i);
+        sum = join(sum, v);
+    }
+    if end < y.len() {
+        let v = f(load(s, &x, end, filler));
+        store(s, v, y, end);
         sum = join(sum, v);
     }
     sum
@@ -130,15 +180,17 @@ pub(crate) fn fold<S: Simd>(
     join: impl Fn(S::V, S::V) -> S::V,
 ) -> S::V {
     let mut sums = [s.splat(start); CHAINS];
-    let whole = x.len() / (CHAINS * LANES) * (CHAINS * LANES);
-    for i in (0..whole).step_by(CHAINS * LANES) {
+    let (rounds, end) = (x.len() / (CHAINS * LANES), whole(x.len()));
+    for round in 0..rounds {
         for chain in 0..CHAINS {
-            sums[chain] = f(sums[chain], load(s, &x, i + chain * LANES, filler));
+            sums[chain] = f(sums[chain], load_whole(s, &x, (round * CHAINS + chain) * LANES));
         }
     }
     for chain in 0..CHAINS {
-        let i = whole + chain * LANES;
-        if i < x.len() {
+        let i = (rounds * CHAINS + chain) * LANES;
+        if i < end {
+            sums[chain] = f(sums[chain], load_whole(s, &x, i));
+        } else if i < x.len() {
             sums[chain] = f(sums[chain], load(s, &x, i, filler));
         }
     }
