@@ -7,6 +7,7 @@
 mod avx2;
 mod avx512;
 mod chain;
+mod conv;
 mod depthwise;
 mod lanes;
 pub(crate) mod math;
@@ -16,7 +17,8 @@ mod portable;
 
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
-pub(crate) use chain::{ConvSpan, GemmSpan, MAX_PIXELS, Place, Places, conv_group, gemm_group};
+pub(crate) use chain::{GemmSpan, gemm_group};
+pub(crate) use conv::{ConvSpan, MAX_PIXELS, Place, Places, conv_group};
 pub(crate) use depthwise::{DepthwiseSpan, depthwise_group};
 pub(crate) use lanes::{Lanes, fold, map, zip};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};

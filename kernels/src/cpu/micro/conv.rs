@@ -1,0 +1,279 @@
+//! The inner loops of convolutions.
+//!
+//! An output is one chain of fused multiply-adds, in an order that its layer's shape alone fixes.
+//! How many outputs share a register tile decides only what is computed side by side.
+
+#![allow(clippy::needless_range_loop, reason = "iterator adapters would stay calls without the instruction set")]
+
+use super::math::{Clamp, ClampLanes};
+use super::{Group, Simd};
+use crate::cpu::LANES;
+use crate::cpu::view::{Source, Target};
+
+/// Read instead of a place outside the image.
+static ZEROS: [f32; LANES] = [0.0; LANES];
+
+/// Pixels of the widest register tile.
+pub(crate) const MAX_PIXELS: usize = 12;
+
+/// One place of the input that an output pixel reads: its first element in each channel block, or
+/// [`Place::OUTSIDE`].
+#[derive(Clone, Copy)]
+pub(crate) struct Place(u32);
+
+impl Place {
+    /// In the padding.
+    pub(crate) const OUTSIDE: Place = Place(u32::MAX);
+
+    /// A place of the image, counted row by row.
+    #[inline(always)]
+    pub(crate) fn new(place: usize) -> Place {
+        // An image that passed its check has fewer than 2^32 elements.
+        u32::try_from(place * LANES).map_or(Place::OUTSIDE, Place)
+    }
+}
+
+/// The places that the pixels of one group read.
+#[derive(Clone, Copy)]
+pub(crate) enum Places<'a> {
+    /// All inside: pixel `p` reads, for a tap, `first + p * step + taps[tap]`, in elements.
+    Inside {
+        /// Element of pixel 0, tap 0.
+        first: usize,
+        /// Elements from pixel to pixel.
+        step: usize,
+        /// Elements from tap 0 to each tap.
+        taps: &'a [u32],
+    },
+    /// For each tap, [`MAX_PIXELS`] places.
+    Listed(&'a [[Place; MAX_PIXELS]]),
+}
+
+/// Up to two output blocks of a convolution, all their pixels.
+pub(crate) struct ConvSpan<'a> {
+    /// The channel blocks that the outputs read, `block_len` elements each.
+    pub(crate) x: &'a [f32],
+    /// Elements of one channel block.
+    pub(crate) block_len: usize,
+    /// Input channels.
+    pub(crate) channels: usize,
+    /// A row of weights for each output block.
+    pub(crate) weights: [&'a [f32]; 2],
+    /// 16 elements for each output block.
+    pub(crate) bias: [&'a [f32]; 2],
+    /// Added last.
+    pub(crate) residual: [Option<Source<'a>>; 2],
+    /// The output blocks.
+    pub(crate) y: [Target<'a>; 2],
+    /// Output blocks that there are, 1 or 2.
+    pub(crate) blocks: usize,
+    /// Applied in registers.
+    pub(crate) clamp: Clamp,
+}
+
+struct ConvGroup<'a, 'b> {
+    span: &'b mut ConvSpan<'a>,
+    places: Places<'b>,
+    first_block: usize,
+    first: usize,
+    pixels: usize,
+}
+
+/// Computes `pixels` pixels from `first` on of block `first_block` (and the next, if the
+/// instruction set takes two); returns blocks done. `pixels` is at most what the instruction set
+/// takes at once.
+#[inline(always)]
+pub(crate) fn conv_group<S: Simd>(
+    s: S,
+    span: &mut ConvSpan<'_>,
+    places: Places<'_>,
+    first_block: usize,
+    [first, pixels]: [usize; 2],
+) -> usize {
+    let blocks = span.blocks - first_block;
+    let mut group = ConvGroup { span, places, first_block, first, pixels };
+    s.tile(&mut group, blocks, pixels).0
+}
+
+/// `sum[b][p] += x[p][i] * w[b][i]` for `i` below `k`, upwards.
+///
+/// # Safety
+/// `k` elements of each `x` and `16 k` of each `w` are readable.
+#[inline(always)]
+unsafe fn chain<S: Simd, const B: usize, const P: usize>(
+    s: S,
+    sum: &mut [[S::V; P]; B],
+    x: [*const f32; P],
+    w: [*const f32; B],
+    k: usize,
+) {
+    for i in 0..k {
+        let mut row = [s.splat(0.0); B];
+        for b in 0..B {
+            // SAFETY: `16 k` elements of each `w` are readable, says the caller.
+            row[b] = unsafe { s.load(w[b].add(i * LANES)) };
+        }
+        for p in 0..P {
+            // SAFETY: `k` elements of each `x` are readable, says the caller.
+            let x = s.splat(unsafe { *x[p].add(i) });
+            for b in 0..B {
+                sum[b][p] = s.fma(x, row[b], sum[b][p]);
+            }
+        }
+    }
+}
+
+/// What the chains of one group read, checked.
+struct Chains<'a, const B: usize> {
+    x: *const f32,
+    blocks: usize,
+    block_len: usize,
+    channels: usize,
+    w: [*const f32; B],
+    bias: [&'a [f32]; B],
+}
+
+impl<'a, const B: usize> Chains<'a, B> {
+    /// Those of the blocks from `first` on.
+    #[inline(always)]
+    fn of(span: &ConvSpan<'a>, first: usize, taps: usize) -> Chains<'a, B> {
+        let (blocks, block_len) = (span.channels.div_ceil(LANES), span.block_len);
+        assert!(span.x.len() == blocks * block_len, "whole channel blocks");
+        let (mut w, mut bias) = ([ZEROS.as_ptr(); B], [&ZEROS[..]; B]);
+        for b in 0..B {
+            let weights = span.weights[first + b];
+            assert!(weights.len() == span.channels * taps * LANES, "a row of weights");
+            assert!(span.bias[first + b].len() == LANES, "a bias");
+            (w[b], bias[b]) = (weights.as_ptr(), span.bias[first + b]);
+        }
+        Chains { x: span.x.as_ptr(), blocks, block_len, channels: span.channels, w, bias }
+    }
+
+    /// The beginnings of all chains.
+    #[inline(always)]
+    fn start<S: Simd, const P: usize>(&self, s: S) -> [[S::V; P]; B] {
+        let mut sum = [[s.splat(0.0); P]; B];
+        for b in 0..B {
+            // SAFETY: 16 elements, asserted in `of`.
+            sum[b] = [unsafe { s.load(self.bias[b].as_ptr()) }; P];
+        }
+        sum
+    }
+
+    /// All pixels inside the image, `step` elements apart.
+    ///
+    /// The sums are a variable of this function and leave it once, so that they stay in registers.
+    #[inline(always)]
+    fn inside<S: Simd, const P: usize>(&self, s: S, first: usize, step: usize, taps: &[u32]) -> [[S::V; P]; B] {
+        let mut furthest = 0;
+        for &tap in taps {
+            furthest = tap.max(furthest);
+        }
+        let end = first + furthest as usize + (P - 1) * step + LANES;
+        assert!(end <= self.block_len, "a group inside the image");
+        let (mut sum, mut w) = (self.start::<S, P>(s), self.w);
+        let (mut block, mut left) = (self.x.wrapping_add(first), self.channels);
+        for _ in 0..self.blocks {
+            let k = left.min(LANES);
+            for &tap in taps {
+                let mut x = [ZEROS.as_ptr(); P];
+                for p in 0..P {
+                    x[p] = block.wrapping_add(tap as usize + p * step);
+                }
+                // SAFETY: 16 elements from each place lie in the block (asserted for the furthest).
+                // The rows of weights hold 16 elements for each channel and tap (asserted in `of`),
+                // and `k` over all blocks sums to the channels.
+                unsafe { chain(s, &mut sum, x, w, k) };
+                for b in 0..B {
+                    w[b] = w[b].wrapping_add(k * LANES);
+                }
+            }
+            block = block.wrapping_add(self.block_len);
+            left -= k;
+        }
+        sum
+    }
+
+    /// Pixels anywhere, listed for each tap.
+    #[inline(always)]
+    fn listed<S: Simd, const P: usize>(&self, s: S, taps: &[[Place; MAX_PIXELS]]) -> [[S::V; P]; B] {
+        let (mut sum, mut w) = (self.start::<S, P>(s), self.w);
+        let (mut block, mut left, last) = (self.x, self.channels, self.block_len - LANES);
+        for _ in 0..self.blocks {
+            let k = left.min(LANES);
+            for row in taps {
+                let mut x = [ZEROS.as_ptr(); P];
+                for p in 0..P {
+                    // One comparison finds the padding and makes sure of the rest.
+                    let at = row[p].0 as usize;
+                    x[p] = if at <= last { block.wrapping_add(at) } else { ZEROS.as_ptr() };
+                }
+                // SAFETY: 16 elements from each place lie in the block, or are the zeros; weights as
+                // in `inside`.
+                unsafe { chain(s, &mut sum, x, w, k) };
+                for b in 0..B {
+                    w[b] = w[b].wrapping_add(k * LANES);
+                }
+            }
+            block = block.wrapping_add(self.block_len);
+            left -= k;
+        }
+        sum
+    }
+}
+
+impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
+    #[inline(always)]
+    fn run<const B: usize, const P: usize>(&mut self, s: S) {
+        match self.places {
+            // Distances that the compiler knows need no address of their own for each pixel.
+            Places::Inside { first, step: LANES, taps } => {
+                let sum = Chains::<B>::of(self.span, self.first_block, taps.len()).inside::<S, P>(s, first, LANES, taps);
+                self.write::<S, B, P>(s, sum);
+            }
+            Places::Inside { first, step, taps } => {
+                let sum = Chains::<B>::of(self.span, self.first_block, taps.len()).inside::<S, P>(s, first, step, taps);
+                self.write::<S, B, P>(s, sum);
+            }
+            Places::Listed(taps) => {
+                let sum = Chains::<B>::of(self.span, self.first_block, taps.len()).listed::<S, P>(s, taps);
+                self.write::<S, B, P>(s, sum);
+            }
+        }
+    }
+}
+
+impl ConvGroup<'_, '_> {
+    /// Writes all blocks. Block by block, since a loop over the sums gives them a place in memory.
+    #[inline(always)]
+    fn write<S: Simd, const B: usize, const P: usize>(&mut self, s: S, sum: [[S::V; P]; B]) {
+        let clamp = self.span.clamp.lanes(s);
+        self.write_block::<S, P>(s, &clamp, 0, sum[0]);
+        if B > 1 {
+            self.write_block::<S, P>(s, &clamp, 1, sum[1 % B]);
+        }
+    }
+
+    /// Adds the residual to the sums of one block, clamps them, and writes those that are pixels.
+    #[inline(always)]
+    fn write_block<S: Simd, const P: usize>(&mut self, s: S, clamp: &ClampLanes<S>, b: usize, mut sum: [S::V; P]) {
+        let (b, first, pixels) = (self.first_block + b, self.first * LANES, self.pixels);
+        if let Some(residual) = &self.span.residual[b] {
+            assert!(first + pixels * LANES <= residual.len(), "pixels within the residual");
+            for p in 0..P {
+                if p < pixels {
+                    // SAFETY: asserted.
+                    sum[p] = s.add(sum[p], unsafe { s.load(residual.as_ptr().add(first + p * LANES)) });
+                }
+            }
+        }
+        let y = &mut self.span.y[b];
+        assert!(first + pixels * LANES <= y.len(), "pixels within the output");
+        for p in 0..P {
+            if p < pixels {
+                // SAFETY: asserted.
+                unsafe { s.store(clamp.apply(s, sum[p]), y.as_ptr().add(first + p * LANES)) };
+            }
+        }
+    }
+}
