@@ -16,6 +16,7 @@ pub(crate) mod pixels;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod resample;
+pub(crate) mod row;
 pub(crate) mod softmax;
 pub(crate) mod top_k;
 pub(crate) mod transfer;

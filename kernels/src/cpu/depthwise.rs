@@ -2,11 +2,12 @@
 
 use super::conv::finish;
 use super::micro::math::Clamp;
-use super::micro::{DepthwiseSpan, Simd, depthwise_group};
+use super::micro::{Simd, Weighted};
+use super::row::Image;
 use super::{LANES, Tile, at};
 use crate::params::{Depthwise, blocks_of};
 
-/// One tile.
+/// One tile. Rows and columns outside the image are left out of an output's chain.
 #[inline(always)]
 pub(crate) fn run<S: Simd>(s: S, d: &Depthwise, tile: Tile<'_>) {
     let blocks = at(blocks_of(d.channels));
@@ -17,34 +18,7 @@ pub(crate) fn run<S: Simd>(s: S, d: &Depthwise, tile: Tile<'_>) {
     let bias = tile.memory.slice(&d.bias, block * LANES, LANES);
     let mut y = tile.memory.target(&d.y, (item * at(d.y_blocks) + block) * out_len, out_len);
     let clamp = Clamp::of(&d.activation);
-    let w = &d.window;
-    let (mut sides, out_w) = ([d.in_h, d.in_w].map(at), at(d.out_w));
-    let (mut rows, mut columns) = (at(d.out_h), out_w);
-    if w.is_pointwise() && [d.in_h, d.in_w] == [d.out_h, d.out_w] {
-        // A 1x1 window at stride 1 sees an image as one long row.
-        (sides, rows, columns) = ([1, sides[0] * sides[1]], 1, rows * out_w);
-    }
-    for oy in 0..rows {
-        let top = (oy * at(w.stride_h)).wrapping_sub(at(w.pad_top));
-        let mut ox = 0;
-        while ox < columns {
-            let left = columns - ox;
-            let pixels = s.width(left).min(left);
-            depthwise_group(
-                s,
-                DepthwiseSpan {
-                    x,
-                    input: sides,
-                    weights,
-                    bias,
-                    window: w,
-                    corner: [top, (ox * at(w.stride_w)).wrapping_sub(at(w.pad_left))],
-                    clamp: &clamp,
-                    y: y.part((oy * columns + ox) * LANES, pixels * LANES),
-                },
-            );
-            ox += pixels;
-        }
-    }
+    let image = Image { x, input: [d.in_h, d.in_w].map(at), output: [d.out_h, d.out_w].map(at), window: &d.window };
+    image.fold(s, &Weighted::new(s, weights, bias, clamp.lanes(s)), &mut y);
     finish(s, &clamp, &mut y);
 }

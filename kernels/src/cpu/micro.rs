@@ -8,22 +8,20 @@ mod avx2;
 mod avx512;
 mod chain;
 mod conv;
-mod depthwise;
 mod lanes;
 pub(crate) mod math;
 mod peak;
-mod pool;
 mod portable;
+mod row;
 
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use chain::{GemmSpan, gemm_group};
 pub(crate) use conv::{ConvSpan, MAX_PIXELS, Place, Places, conv_group};
-pub(crate) use depthwise::{DepthwiseSpan, depthwise_group};
 pub(crate) use lanes::{Lanes, fold, map, zip};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
-pub(crate) use pool::pool_pixel;
 pub(crate) use portable::Portable;
+pub(crate) use row::{Fold, Maximum, Reach, RowSpan, Scaled, Weighted, row_group};
 
 /// One instruction set, working on 16 lanes of `f32`.
 pub(crate) trait Simd: Copy {
