@@ -13,6 +13,7 @@ pub(crate) mod micro;
 pub(crate) mod norm;
 pub(crate) mod pick;
 pub(crate) mod pixels;
+pub(crate) mod planar;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod resample;

@@ -3,11 +3,12 @@
 use super::conv::finish;
 use super::micro::math::Clamp;
 use super::micro::{Simd, Weighted};
-use super::row::Image;
+use super::row::{Image, padded};
 use super::{LANES, Tile, at};
 use crate::params::{Depthwise, blocks_of};
 
-/// One tile. Rows and columns outside the image are left out of an output's chain.
+/// One tile. Rows and columns outside a large image are left out of an output's chain; in a small one
+/// they count as zero.
 #[inline(always)]
 pub(crate) fn run<S: Simd>(s: S, d: &Depthwise, tile: Tile<'_>) {
     let blocks = at(blocks_of(d.channels));
@@ -19,6 +20,11 @@ pub(crate) fn run<S: Simd>(s: S, d: &Depthwise, tile: Tile<'_>) {
     let mut y = tile.memory.target(&d.y, (item * at(d.y_blocks) + block) * out_len, out_len);
     let clamp = Clamp::of(&d.activation);
     let image = Image { x, input: [d.in_h, d.in_w].map(at), output: [d.out_h, d.out_w].map(at), window: &d.window };
-    image.fold(s, &Weighted::new(s, weights, bias, clamp.lanes(s)), &mut y);
+    let weighted = Weighted::new(s, weights, bias, clamp.lanes(s));
+    let mut window = d.window;
+    match padded(&image, &mut window, tile.scratch) {
+        Some(padded) => padded.fold(s, &weighted, &mut y),
+        None => image.fold(s, &weighted, &mut y),
+    }
     finish(s, &clamp, &mut y);
 }

@@ -17,7 +17,7 @@ mod row;
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use chain::{GemmSpan, gemm_group};
-pub(crate) use conv::{ConvSpan, MAX_PIXELS, Place, Places, conv_group};
+pub(crate) use conv::{ConvSpan, MAX_PIXELS, Place, Places, Reads, conv_group};
 pub(crate) use lanes::{Lanes, fold, map, zip};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use portable::Portable;

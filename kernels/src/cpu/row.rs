@@ -1,9 +1,12 @@
 //! Windows over one channel block, row by row of the output.
 
-use super::micro::{Fold, Reach, RowSpan, Simd, row_group};
+use super::micro::{Fold, MAX_PIXELS, Reach, RowSpan, Simd, row_group};
 use super::view::Target;
 use super::{LANES, at};
 use crate::params::Window;
+
+/// Elements of the largest image that is laid anew with its padding: it stays in a core's own cache.
+const SMALL: usize = 20 * 1024;
 
 /// A window over one channel block.
 pub(crate) struct Image<'a> {
@@ -42,40 +45,107 @@ fn middle(columns: usize, [input, kernel, stride, dilation, pad]: [usize; 5]) ->
     [first, end.clamp(first, columns)]
 }
 
+/// Pixels in a line: the first's row and column, how many, and whether they follow one another downwards.
+struct Line {
+    first: [usize; 2],
+    pixels: usize,
+    down: bool,
+}
+
 impl Image<'_> {
     /// Writes what the windows yield; `fold` is asked for each tile, with the taps that lie in the image.
     #[inline(always)]
     pub(crate) fn fold<S: Simd, F: Fold<S>, M: Folds<S, F>>(&self, s: S, folds: &M, y: &mut Target<'_>) {
-        let w = self.window;
-        let ([mut in_h, mut in_w], [mut rows, mut columns]) = (self.input, self.output);
-        if w.is_pointwise() && self.input == self.output {
+        if self.window.is_pointwise() && self.input == self.output {
             // A 1x1 window at stride 1 sees an image as one long row.
-            (in_h, in_w, rows, columns) = (1, in_h * in_w, 1, rows * columns);
+            let places = self.input[0] * self.input[1];
+            let row = Image { input: [1, places], output: [1, places], ..*self };
+            return row.line(s, folds, y, Line { first: [0, 0], pixels: places, down: false });
         }
-        let down = [in_h, at(w.kernel_h), at(w.stride_h), at(w.dilation_h), at(w.pad_top)];
-        let across = [in_w, at(w.kernel_w), at(w.stride_w), at(w.dilation_w), at(w.pad_left)];
-        let [first, end] = middle(columns, across);
+        let [rows, columns] = self.output;
+        let ([top, bottom], [left, right]) = (middle(rows, self.side(0)), middle(columns, self.side(1)));
         for oy in 0..rows {
-            let of_row = reach(oy, down);
-            let mut ox = 0;
-            while ox < columns {
-                // At the edges each pixel has taps of its own.
-                let pixels = if (first..end).contains(&ox) { end - ox } else { 1 };
-                let reach = [of_row, reach(ox, across)];
-                let mut span = RowSpan {
-                    x: self.x,
-                    first: (reach[0].place * in_w + reach[1].place) * LANES,
-                    distance: [at(w.dilation_h) * in_w * LANES, at(w.dilation_w) * LANES],
-                    step: at(w.stride_w) * LANES,
-                    reach,
-                    kernel_w: at(w.kernel_w),
-                    fold: folds.of([reach[0].count, reach[1].count]),
-                    y: y.part((oy * columns + ox) * LANES, pixels * LANES),
-                };
-                ox += row_group(s, &mut span);
+            self.line(s, folds, y, Line { first: [oy, left], pixels: right - left, down: false });
+        }
+        // At the left and right edge neighbours downwards have the same taps, between the corners.
+        for ox in (0..left).chain(right..columns) {
+            for oy in (0..top).chain(bottom..rows) {
+                self.line(s, folds, y, Line { first: [oy, ox], pixels: 1, down: true });
             }
+            self.line(s, folds, y, Line { first: [top, ox], pixels: bottom - top, down: true });
         }
     }
+
+    /// Places, and the window's taps, stride, dilation and padding, along one side.
+    #[inline(always)]
+    fn side(&self, side: usize) -> [usize; 5] {
+        let w = self.window;
+        match side {
+            0 => [self.input[0], at(w.kernel_h), at(w.stride_h), at(w.dilation_h), at(w.pad_top)],
+            _ => [self.input[1], at(w.kernel_w), at(w.stride_w), at(w.dilation_w), at(w.pad_left)],
+        }
+    }
+
+    /// Writes the pixels of one line, whose taps within the image are those of the first.
+    #[inline(always)]
+    fn line<S: Simd, F: Fold<S>, M: Folds<S, F>>(&self, s: S, folds: &M, y: &mut Target<'_>, line: Line) {
+        if line.pixels == 0 {
+            return;
+        }
+        let (w, in_w, out_w) = (self.window, self.input[1], self.output[1]);
+        let reach = [reach(line.first[0], self.side(0)), reach(line.first[1], self.side(1))];
+        let [step, y_step] = match line.down {
+            true => [at(w.stride_h) * in_w * LANES, out_w * LANES],
+            false => [at(w.stride_w) * LANES, LANES],
+        };
+        let first = (reach[0].place * in_w + reach[1].place) * LANES;
+        let y_first = (line.first[0] * out_w + line.first[1]) * LANES;
+        let mut done = 0;
+        while done < line.pixels {
+            let mut span = RowSpan {
+                x: self.x,
+                first: first + done * step,
+                distance: [at(w.dilation_h) * in_w * LANES, at(w.dilation_w) * LANES],
+                step,
+                reach,
+                kernel_w: at(w.kernel_w),
+                fold: folds.of([reach[0].count, reach[1].count]),
+                y: y.part(y_first + done * y_step, (line.pixels - done - 1) * y_step + LANES),
+                y_step,
+            };
+            done += row_group(s, &mut span);
+        }
+    }
+}
+
+/// An image with its padding, laid into `scratch`, and the window over it; none if it is too large.
+///
+/// At the edges of small images most pixels would have taps of their own.
+pub(crate) fn padded<'a>(image: &Image<'_>, window: &'a mut Window, scratch: &'a mut [f32]) -> Option<Image<'a>> {
+    let (w, [in_h, in_w], [rows, columns]) = (image.window, image.input, image.output);
+    let side = |out: usize, [_, kernel, stride, dilation, _]: [usize; 5]| (out - 1) * stride + (kernel - 1) * dilation + 1;
+    let (high, wide) = (side(rows, image.side(0)), side(columns, image.side(1)));
+    // Room for the pixels of a register tile beyond the last.
+    let len = (high * wide + MAX_PIXELS * at(w.stride_w)) * LANES;
+    let has_edges = w.pad_top > 0 || w.pad_left > 0 || high > in_h || wide > in_w;
+    if !has_edges || len > scratch.len().min(SMALL) {
+        return None;
+    }
+    let (top, left) = (at(w.pad_top), at(w.pad_left).min(wide));
+    let inside = in_w.min(wide - left) * LANES;
+    let (left, end) = (left * LANES, left * LANES + inside);
+    for (row, to) in scratch[..high * wide * LANES].chunks_exact_mut(wide * LANES).enumerate() {
+        let y = row.wrapping_sub(top);
+        if y >= in_h {
+            to.fill(0.0);
+            continue;
+        }
+        to[..left].fill(0.0);
+        to[left..end].copy_from_slice(&image.x[y * in_w * LANES..][..inside]);
+        to[end..].fill(0.0);
+    }
+    *window = Window { pad_top: 0, pad_left: 0, ..*w };
+    Some(Image { x: &scratch[..len], input: [high, wide], output: image.output, window })
 }
 
 /// How the places of a window become an output, by the number of taps in the image, down and across.

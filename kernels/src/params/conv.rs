@@ -1,6 +1,6 @@
 //! Dense and grouped convolution.
 
-use super::shape::{batch, blocked, within};
+use super::shape::{batch, blocked, rows_region, within};
 use super::window::sides;
 use super::{
     Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region,
@@ -9,7 +9,7 @@ use super::{
 use crate::operand::Operand;
 use bytemuck::{Pod, Zeroable};
 
-/// `y = activation(conv(x, weights) + bias + residual)`, all images blocked.
+/// `y = activation(conv(x, weights) + bias + residual)`, all images blocked, but `x` if it has few channels.
 ///
 /// With `groups > 1` both `in_channels` and `out_channels / groups` must be multiples of 16.
 /// Each output is one accumulator chain: bias first, then input blocks, taps down, taps across,
@@ -17,7 +17,8 @@ use bytemuck::{Pod, Zeroable};
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Conv {
-    /// Blocked view, `in_channels * groups` channels of `in_h x in_w`.
+    /// Blocked view, `in_channels * groups` channels of `in_h x in_w`; or row-major,
+    /// `[n][in_channels][in_h][in_w]`, if `x_blocks` is 0.
     pub x: Operand,
     /// `blocks_of(out_channels)` rows of `in_channels * taps * 16` elements, from
     /// [`layout::conv`](crate::layout::conv).
@@ -46,7 +47,8 @@ pub struct Conv {
     pub out_w: u32,
     /// The window.
     pub window: Window,
-    /// Channel blocks of the tensor that holds `x`.
+    /// Channel blocks of the tensor that holds `x`; 0: `x` is row-major, at most 16 channels of one
+    /// group, and [`Conv::strip_len`] is at most [`Conv::MAX_STRIP`].
     pub x_blocks: u32,
     /// Channel blocks of the tensor that holds `residual`; 0: no residual.
     pub residual_blocks: u32,
@@ -56,9 +58,27 @@ pub struct Conv {
     pub activation: Activation,
 }
 
+/// Pixels of the widest register tile.
+const MAX_PIXELS: u32 = 12;
+
 impl Conv {
     /// Output blocks of one tile. Neighbouring blocks share what they read.
     pub const TILE_BLOCKS: u32 = 2;
+
+    /// Elements of the rows of a row-major `x` that a row of the output reads, at most.
+    pub const MAX_STRIP: u32 = 1 << 16;
+
+    /// Columns that a row of the output reads, with their padding.
+    pub const fn strip_width(&self) -> u32 {
+        (self.out_w - 1) * self.window.stride_w + (self.window.kernel_w - 1) * self.window.dilation_w + 1
+    }
+
+    /// Elements that a row of the output reads of a row-major `x`, with their padding, and room for
+    /// the pixels of a register tile beyond the last.
+    pub const fn strip_len(&self) -> u32 {
+        let rows = self.window.kernel_h.saturating_mul(self.in_channels);
+        rows.saturating_mul(self.strip_width()).saturating_add((MAX_PIXELS - 1) * self.window.stride_w)
+    }
 
     /// Elements of one row of packed weights.
     pub const fn weights_row(&self) -> u32 {
@@ -86,7 +106,14 @@ impl Block for Conv {
             "weights",
             &[self.in_channels, self.window.kernel_h, self.window.kernel_w, LANES, blocks_of(self.out_channels)],
         )?;
-        blocked("x_blocks", self.n, self.in_channels * self.groups, &[self.in_h, self.in_w], self.x_blocks)?;
+        if self.x_blocks > 0 {
+            blocked("x_blocks", self.n, self.in_channels * self.groups, &[self.in_h, self.in_w], self.x_blocks)?;
+        } else {
+            within("groups of a row-major x", self.groups, 1, 1)?;
+            within("in_channels of a row-major x", self.in_channels, 1, LANES)?;
+            within("strip_len", self.strip_len(), 1, Conv::MAX_STRIP)?;
+            extent("x", &[self.n, self.in_channels, self.in_h, self.in_w])?;
+        }
         if self.residual_blocks > 0 {
             blocked("residual_blocks", self.n, self.out_channels, &[self.out_h, self.out_w], self.residual_blocks)?;
         }
@@ -100,7 +127,12 @@ impl Block for Conv {
     fn footprint(&self, visit: &mut dyn FnMut(Region)) {
         let (in_hw, out_hw) = (self.in_h * self.in_w, self.out_h * self.out_w);
         let channels = self.in_channels * self.groups;
-        visit(blocked_region("x", self.x, [self.n, channels, in_hw, self.x_blocks], Access::Read));
+        if self.x_blocks > 0 {
+            visit(blocked_region("x", self.x, [self.n, channels, in_hw, self.x_blocks], Access::Read));
+        } else {
+            let len = channels * in_hw;
+            visit(rows_region("x", self.x, [self.n, len, len], Access::Read));
+        }
         visit(weights_region(self.weights, blocks_of(self.out_channels), self.weights_row()));
         visit(vector_region("bias", self.bias, self.out_channels));
         let out = [self.n, self.out_channels, out_hw];

@@ -21,6 +21,8 @@ pub(super) struct Shape {
     pub(super) residual: bool,
     pub(super) activation: Activation,
     pub(super) rows_per_page: u32,
+    /// The input lies row by row.
+    pub(super) planar: bool,
 }
 
 /// The number of output places along one side.
@@ -68,7 +70,11 @@ fn run(set: InstructionSet, shape: &Shape, [x, w, bias, residual]: [&[f32]; 4]) 
         activation: shape.activation,
         ..Conv::zeroed()
     };
-    conv.x = m.place(&block(x, in_shape));
+    if shape.planar {
+        (conv.x, conv.x_blocks) = (m.place(x), 0);
+    } else {
+        conv.x = m.place(&block(x, in_shape));
+    }
     let packed = layout::conv(w, shape.output, shape.input, shape.window.taps());
     conv.weights = m.weights(&packed, shape.rows_per_page);
     conv.bias = m.weights(&layout::vector(bias), 1);
@@ -145,10 +151,13 @@ prop_compose! {
         n in 1u32..=3, input in 1u32..=37, output in 1u32..=50, h in 1u32..=9, w in 1u32..=15,
         window in windows(), pointwise in any::<bool>(), spare in 0u32..=2, residual in any::<bool>(),
         activation in activations(), grouped in any::<bool>(), rows_per_page in 1u32..=3,
+        planar in any::<bool>(),
     ) -> Shape {
         let window = if pointwise { Window::square(1, window.stride_h, 0) } else { window };
         let (groups, input, output) = if grouped { (2, 16, 64) } else { (1, input, output) };
-        Shape { n, groups, input, output, size: [h, w], window, spare, residual, activation, rows_per_page }
+        let planar = planar && groups == 1;
+        let input = if planar { input.min(16) } else { input };
+        Shape { n, groups, input, output, size: [h, w], window, spare, residual, activation, rows_per_page, planar }
     }
 }
 

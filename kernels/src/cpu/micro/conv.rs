@@ -45,16 +45,23 @@ pub(crate) enum Places<'a> {
         /// Elements from tap 0 to each tap.
         taps: &'a [u32],
     },
+    /// As inside, but of an image that lies row by row: a channel is `lane` elements behind the one before.
+    Rows {
+        /// Element of pixel 0, tap 0, channel 0.
+        first: usize,
+        /// Elements from pixel to pixel.
+        step: usize,
+        /// Elements from channel to channel.
+        lane: usize,
+        /// Elements from tap 0 to each tap.
+        taps: &'a [u32],
+    },
     /// For each tap, [`MAX_PIXELS`] places.
     Listed(&'a [[Place; MAX_PIXELS]]),
 }
 
 /// Up to two output blocks of a convolution, all their pixels.
 pub(crate) struct ConvSpan<'a> {
-    /// The channel blocks that the outputs read, `block_len` elements each.
-    pub(crate) x: &'a [f32],
-    /// Elements of one channel block.
-    pub(crate) block_len: usize,
     /// Input channels.
     pub(crate) channels: usize,
     /// A row of weights for each output block.
@@ -71,9 +78,20 @@ pub(crate) struct ConvSpan<'a> {
     pub(crate) clamp: Clamp,
 }
 
+/// What the pixels of one group read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reads<'a> {
+    /// Channel blocks, `block_len` elements each; with [`Places::Rows`] all channels are one.
+    pub(crate) x: &'a [f32],
+    /// Elements of one channel block.
+    pub(crate) block_len: usize,
+    /// The places in each block.
+    pub(crate) places: Places<'a>,
+}
+
 struct ConvGroup<'a, 'b> {
     span: &'b mut ConvSpan<'a>,
-    places: Places<'b>,
+    reads: Reads<'b>,
     first_block: usize,
     first: usize,
     pixels: usize,
@@ -86,26 +104,26 @@ struct ConvGroup<'a, 'b> {
 pub(crate) fn conv_group<S: Simd>(
     s: S,
     span: &mut ConvSpan<'_>,
-    places: Places<'_>,
+    reads: Reads<'_>,
     first_block: usize,
     [first, pixels]: [usize; 2],
 ) -> usize {
     let blocks = span.blocks - first_block;
-    let mut group = ConvGroup { span, places, first_block, first, pixels };
+    let mut group = ConvGroup { span, reads, first_block, first, pixels };
     s.tile(&mut group, blocks, pixels).0
 }
 
-/// `sum[b][p] += x[p][i] * w[b][i]` for `i` below `k`, upwards.
+/// `sum[b][p] += x[p][lane i] * w[b][i]` for `i` below `k`, upwards.
 ///
 /// # Safety
-/// `k` elements of each `x` and `16 k` of each `w` are readable.
+/// Those elements of each `x` and `16 k` of each `w` are readable.
 #[inline(always)]
 unsafe fn chain<S: Simd, const B: usize, const P: usize>(
     s: S,
     sum: &mut [[S::V; P]; B],
     x: [*const f32; P],
     w: [*const f32; B],
-    k: usize,
+    [k, lane]: [usize; 2],
 ) {
     for i in 0..k {
         let mut row = [s.splat(0.0); B];
@@ -114,8 +132,8 @@ unsafe fn chain<S: Simd, const B: usize, const P: usize>(
             row[b] = unsafe { s.load(w[b].add(i * LANES)) };
         }
         for p in 0..P {
-            // SAFETY: `k` elements of each `x` are readable, says the caller.
-            let x = s.splat(unsafe { *x[p].add(i) });
+            // SAFETY: these elements of each `x` are readable, says the caller.
+            let x = s.splat(unsafe { *x[p].add(i * lane) });
             for b in 0..B {
                 sum[b][p] = s.fma(x, row[b], sum[b][p]);
             }
@@ -136,9 +154,9 @@ struct Chains<'a, const B: usize> {
 impl<'a, const B: usize> Chains<'a, B> {
     /// Those of the blocks from `first` on.
     #[inline(always)]
-    fn of(span: &ConvSpan<'a>, first: usize, taps: usize) -> Chains<'a, B> {
-        let (blocks, block_len) = (span.channels.div_ceil(LANES), span.block_len);
-        assert!(span.x.len() == blocks * block_len, "whole channel blocks");
+    fn of(span: &ConvSpan<'a>, reads: &Reads<'_>, first: usize, taps: usize) -> Chains<'a, B> {
+        let (blocks, block_len) = (span.channels.div_ceil(LANES), reads.block_len);
+        assert!(reads.x.len() == blocks * block_len, "whole channel blocks");
         let (mut w, mut bias) = ([ZEROS.as_ptr(); B], [&ZEROS[..]; B]);
         for b in 0..B {
             let weights = span.weights[first + b];
@@ -146,7 +164,7 @@ impl<'a, const B: usize> Chains<'a, B> {
             assert!(span.bias[first + b].len() == LANES, "a bias");
             (w[b], bias[b]) = (weights.as_ptr(), span.bias[first + b]);
         }
-        Chains { x: span.x.as_ptr(), blocks, block_len, channels: span.channels, w, bias }
+        Chains { x: reads.x.as_ptr(), blocks, block_len, channels: span.channels, w, bias }
     }
 
     /// The beginnings of all chains.
@@ -160,16 +178,22 @@ impl<'a, const B: usize> Chains<'a, B> {
         sum
     }
 
-    /// All pixels inside the image, `step` elements apart.
+    /// All pixels inside the image, `step` elements apart, and channels of a block `lane` elements.
     ///
     /// The sums are a variable of this function and leave it once, so that they stay in registers.
     #[inline(always)]
-    fn inside<S: Simd, const P: usize>(&self, s: S, first: usize, step: usize, taps: &[u32]) -> [[S::V; P]; B] {
+    fn inside<S: Simd, const P: usize>(
+        &self,
+        s: S,
+        first: usize,
+        [step, lane]: [usize; 2],
+        taps: &[u32],
+    ) -> [[S::V; P]; B] {
         let mut furthest = 0;
         for &tap in taps {
             furthest = tap.max(furthest);
         }
-        let end = first + furthest as usize + (P - 1) * step + LANES;
+        let end = first + furthest as usize + (P - 1) * step + (self.channels.min(LANES) - 1) * lane + 1;
         assert!(end <= self.block_len, "a group inside the image");
         let (mut sum, mut w) = (self.start::<S, P>(s), self.w);
         let (mut block, mut left) = (self.x.wrapping_add(first), self.channels);
@@ -180,10 +204,10 @@ impl<'a, const B: usize> Chains<'a, B> {
                 for p in 0..P {
                     x[p] = block.wrapping_add(tap as usize + p * step);
                 }
-                // SAFETY: 16 elements from each place lie in the block (asserted for the furthest).
+                // SAFETY: all channels of each place lie in the block (asserted for the furthest).
                 // The rows of weights hold 16 elements for each channel and tap (asserted in `of`),
                 // and `k` over all blocks sums to the channels.
-                unsafe { chain(s, &mut sum, x, w, k) };
+                unsafe { chain(s, &mut sum, x, w, [k, lane]) };
                 for b in 0..B {
                     w[b] = w[b].wrapping_add(k * LANES);
                 }
@@ -210,7 +234,7 @@ impl<'a, const B: usize> Chains<'a, B> {
                 }
                 // SAFETY: 16 elements from each place lie in the block, or are the zeros; weights as
                 // in `inside`.
-                unsafe { chain(s, &mut sum, x, w, k) };
+                unsafe { chain(s, &mut sum, x, w, [k, 1]) };
                 for b in 0..B {
                     w[b] = w[b].wrapping_add(k * LANES);
                 }
@@ -225,18 +249,17 @@ impl<'a, const B: usize> Chains<'a, B> {
 impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
     #[inline(always)]
     fn run<const B: usize, const P: usize>(&mut self, s: S) {
-        match self.places {
-            // Distances that the compiler knows need no address of their own for each pixel.
-            Places::Inside { first, step: LANES, taps } => {
-                let sum = Chains::<B>::of(self.span, self.first_block, taps.len()).inside::<S, P>(s, first, LANES, taps);
-                self.write::<S, B, P>(s, sum);
-            }
-            Places::Inside { first, step, taps } => {
-                let sum = Chains::<B>::of(self.span, self.first_block, taps.len()).inside::<S, P>(s, first, step, taps);
-                self.write::<S, B, P>(s, sum);
-            }
+        let reads = self.reads;
+        // Distances that the compiler knows need no address of their own for each pixel.
+        match reads.places {
+            Places::Inside { first, step: LANES, taps } => self.inside::<S, B, P>(s, first, [LANES, 1], taps),
+            Places::Inside { first, step, taps } => self.inside::<S, B, P>(s, first, [step, 1], taps),
+            Places::Rows { first, step: 1, lane, taps } => self.inside::<S, B, P>(s, first, [1, lane], taps),
+            Places::Rows { first, step: 2, lane, taps } => self.inside::<S, B, P>(s, first, [2, lane], taps),
+            Places::Rows { first, step, lane, taps } => self.inside::<S, B, P>(s, first, [step, lane], taps),
             Places::Listed(taps) => {
-                let sum = Chains::<B>::of(self.span, self.first_block, taps.len()).listed::<S, P>(s, taps);
+                let chains = Chains::<B>::of(self.span, &reads, self.first_block, taps.len());
+                let sum = chains.listed::<S, P>(s, taps);
                 self.write::<S, B, P>(s, sum);
             }
         }
@@ -244,6 +267,19 @@ impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
 }
 
 impl ConvGroup<'_, '_> {
+    #[inline(always)]
+    fn inside<S: Simd, const B: usize, const P: usize>(
+        &mut self,
+        s: S,
+        first: usize,
+        distance: [usize; 2],
+        taps: &[u32],
+    ) {
+        let chains = Chains::<B>::of(self.span, &self.reads, self.first_block, taps.len());
+        let sum = chains.inside::<S, P>(s, first, distance, taps);
+        self.write::<S, B, P>(s, sum);
+    }
+
     /// Writes all blocks. Block by block, since a loop over the sums gives them a place in memory.
     #[inline(always)]
     fn write<S: Simd, const B: usize, const P: usize>(&mut self, s: S, sum: [[S::V; P]; B]) {

@@ -1,4 +1,4 @@
-//! Part of a row of an image: what each pixel's window of places yields, channel by channel.
+//! Part of a row or column of an image: what each pixel's window of places yields, channel by channel.
 
 #![allow(clippy::needless_range_loop, reason = "iterator adapters would stay calls without the instruction set")]
 
@@ -107,7 +107,7 @@ pub(crate) struct Reach {
     pub(crate) count: usize,
 }
 
-/// Pixels of one output row, in one channel block, whose taps within the image are the same.
+/// Pixels of one output row or column, in one channel block, whose taps within the image are the same.
 pub(crate) struct RowSpan<'a, F> {
     /// The channel block.
     pub(crate) x: &'a [f32],
@@ -123,15 +123,17 @@ pub(crate) struct RowSpan<'a, F> {
     pub(crate) kernel_w: usize,
     /// What becomes of the places.
     pub(crate) fold: F,
-    /// The pixels.
+    /// All from the first pixel to the last.
     pub(crate) y: Target<'a>,
+    /// Elements from pixel to pixel of `y`.
+    pub(crate) y_step: usize,
 }
 
 /// Computes pixels of `span` from the first on, at most what the instruction set takes at once, and
 /// returns how many. A tile may read more pixels than it writes, where the channel block has them.
 #[inline(always)]
 pub(crate) fn row_group<S: Simd, F: Fold<S>>(s: S, span: &mut RowSpan<'_, F>) -> usize {
-    let pixels = span.y.len() / LANES;
+    let pixels = span.pixels();
     let wide = s.width(pixels);
     let pixels = if span.end(wide) <= span.x.len() { pixels.min(wide) } else { 1 };
     s.tile(span, 1, pixels);
@@ -139,6 +141,12 @@ pub(crate) fn row_group<S: Simd, F: Fold<S>>(s: S, span: &mut RowSpan<'_, F>) ->
 }
 
 impl<F> RowSpan<'_, F> {
+    /// Pixels that there are.
+    #[inline(always)]
+    fn pixels(&self) -> usize {
+        (self.y.len() - LANES) / self.y_step + 1
+    }
+
     /// One element beyond all that `wide` pixels read.
     #[inline(always)]
     fn end(&self, wide: usize) -> usize {
@@ -181,11 +189,11 @@ impl<F> RowSpan<'_, F> {
     where
         F: Fold<S>,
     {
-        let pixels = self.y.len() / LANES;
+        let pixels = self.pixels();
         for p in 0..P {
             if p < pixels {
                 // SAFETY: pixel `p` lies within `y`.
-                unsafe { s.store(self.fold.end(s, sum[p]), self.y.as_ptr().add(p * LANES)) };
+                unsafe { s.store(self.fold.end(s, sum[p]), self.y.as_ptr().add(p * self.y_step)) };
             }
         }
     }

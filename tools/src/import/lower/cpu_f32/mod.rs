@@ -258,7 +258,7 @@ impl Lowering<'_> {
             self.steps.push(Step::EnterWhole(EnterWhole { x, y, n, len, element: element as u32 }));
             return Ok(());
         }
-        let block = if dims.len() == 4 && !self.whole {
+        let block = if dims.len() == 4 && !self.whole && !self.enters_as_rows(id) {
             let (buffer, image) = self.new_image(id)?;
             let (channels, hw) = (number(dims[1], "channels")?, number(dims[2] * dims[3], "elements")?);
             let blocks = number(image.whole, "channel blocks")?;
@@ -268,6 +268,13 @@ impl Lowering<'_> {
         };
         self.steps.push(Step::Enter(block));
         Ok(())
+    }
+
+    /// Whether all that read an input read it row by row.
+    fn enters_as_rows(&self, id: ValueId) -> bool {
+        let mut readers = self.graph.nodes.iter().filter(|node| node.inputs.contains(&Some(id)));
+        readers.all(|node| node.input(0) == Some(id) && node.input(3) != Some(id) && self.reads_rows(node))
+            && !self.graph.outputs.contains(&id)
     }
 
     fn leave(&mut self, id: ValueId, offset: u32) -> Result<(), Why> {

@@ -7,7 +7,7 @@ use super::step::{Step, UNUSED, at};
 use super::weights::Packing;
 use crate::import::error::Why;
 use crate::import::graph::Node;
-use crate::import::op;
+use crate::import::op::{self, Op};
 use crate::import::page::number;
 use crate::import::shape;
 
@@ -32,6 +32,9 @@ fn sides(dims: &[usize]) -> Result<[u32; 4], Why> {
     Ok([number(n, "items")?, number(c, "channels")?, number(h, "rows")?, number(w, "columns")?])
 }
 
+/// An image of at most so many channels is read row by row: in blocks most lanes would be empty.
+const FEW_CHANNELS: usize = 4;
+
 impl Lowering<'_> {
     pub(super) fn conv(&mut self, node: &Node, conv: &op::Conv, activation: Activation) -> Result<(), Why> {
         let x = self.input(node, 0)?;
@@ -50,6 +53,23 @@ impl Lowering<'_> {
         }
     }
 
+    /// Whether the node is a convolution that reads a row-major image of so few channels as it lies.
+    pub(super) fn reads_rows(&self, node: &Node) -> bool {
+        let (Op::Conv(conv, _), Some(x), Some(weights)) = (&node.op, node.input(0), node.input(1)) else {
+            return false;
+        };
+        let (Ok([_, channels, ..]), Ok([_, _, kernel_h, kernel_w])) =
+            (shape::image(self.graph.dims(x)), shape::image(self.graph.dims(weights)))
+        else {
+            return false;
+        };
+        let Ok([_, _, _, out_w]) = shape::image(self.graph.dims(node.output())) else { return false };
+        // The width of a strip and a register tile beyond it, rounded up.
+        let [stride, dilation] = [conv.slide.strides[1], conv.slide.dilations[1]];
+        let strip = kernel_h * channels * (out_w * stride + kernel_w * dilation) + LANES as usize * stride;
+        conv.groups == 1 && channels <= FEW_CHANNELS && strip <= Conv::MAX_STRIP as usize
+    }
+
     fn dense_conv(&mut self, node: &Node, conv: &op::Conv, activation: Activation) -> Result<(), Why> {
         let (x, weights) = (self.input(node, 0)?, self.input(node, 1)?);
         let [out, of_group, kernel_h, kernel_w] = shape::image(self.graph.dims(weights))?;
@@ -60,7 +80,14 @@ impl Lowering<'_> {
         let values = self.floats(node, 1)?.to_vec();
         let weights = self.weights(&values, Packing::Conv([out_channels, in_channels, window.taps()]))?;
         let bias = self.bias(node, 2, out, 1.0)?;
-        let (x_buffer, x) = self.blocked(x)?;
+        let rows = self.view(x)?.as_linear().filter(|view| view.is_contiguous() && self.reads_rows(node));
+        let (x, x_blocks) = match rows {
+            Some(rows) => (at(rows.buffer, rows.first)?, 0),
+            None => {
+                let (buffer, image) = self.blocked(x)?;
+                (at(buffer, image.first)?, number(image.whole, "channel blocks")?)
+            }
+        };
         let (residual, residual_blocks) = match node.input(3) {
             None => (UNUSED, 0),
             Some(id) => {
@@ -70,7 +97,7 @@ impl Lowering<'_> {
         };
         let (y_buffer, y) = self.new_image(node.output())?;
         self.steps.push(Step::Conv(Conv {
-            x: at(x_buffer, x.first)?,
+            x,
             weights,
             bias,
             residual,
@@ -84,7 +111,7 @@ impl Lowering<'_> {
             out_h,
             out_w,
             window,
-            x_blocks: number(x.whole, "channel blocks")?,
+            x_blocks,
             residual_blocks,
             y_blocks: number(y.whole, "channel blocks")?,
             activation,
