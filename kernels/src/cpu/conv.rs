@@ -2,8 +2,8 @@
 
 use super::micro::math::Clamp;
 use super::micro::{ConvSpan, Reads, Simd, conv_group};
-use super::unary::activate;
 use super::planar::planar;
+use super::unary::activate;
 use super::view::Target;
 use super::window::Sliding;
 use super::{LANES, Tile, at};

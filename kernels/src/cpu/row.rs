@@ -123,7 +123,8 @@ impl Image<'_> {
 /// At the edges of small images most pixels would have taps of their own.
 pub(crate) fn padded<'a>(image: &Image<'_>, window: &'a mut Window, scratch: &'a mut [f32]) -> Option<Image<'a>> {
     let (w, [in_h, in_w], [rows, columns]) = (image.window, image.input, image.output);
-    let side = |out: usize, [_, kernel, stride, dilation, _]: [usize; 5]| (out - 1) * stride + (kernel - 1) * dilation + 1;
+    let side =
+        |out: usize, [_, kernel, stride, dilation, _]: [usize; 5]| (out - 1) * stride + (kernel - 1) * dilation + 1;
     let (high, wide) = (side(rows, image.side(0)), side(columns, image.side(1)));
     // Room for the pixels of a register tile beyond the last.
     let len = (high * wide + MAX_PIXELS * at(w.stride_w)) * LANES;
