@@ -56,6 +56,9 @@ pub struct KernelsArgs {
     /// Runs of one side in a pair, of which the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+    /// Instruction set of our side: avx512, avx2 or portable; the best of the machine if not given
+    #[arg(long)]
+    width: Option<String>,
     /// Print one JSON array
     #[arg(long)]
     pub(super) json: bool,
@@ -67,6 +70,9 @@ pub enum KernelsError {
     /// An argument has not the form that it should.
     #[error("{0} is not PACKAGE=MODEL.onnx")]
     Argument(String),
+    /// There is no such instruction set.
+    #[error("--width is avx512, avx2 or portable, not {0}")]
+    Width(String),
     /// The package can't be read.
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -114,6 +120,10 @@ pub struct Comparisons(Vec<Comparison>);
 /// # Errors
 /// [`KernelsError`].
 pub fn run(args: &KernelsArgs) -> Result<Comparisons, KernelsError> {
+    let set = match &args.width {
+        None => InstructionSet::best(),
+        Some(name) => InstructionSet::from_name(name).ok_or_else(|| KernelsError::Width(name.clone()))?,
+    };
     let mut rows = Vec::new();
     for text in &args.models {
         let (package, onnx) = text.rsplit_once('=').ok_or_else(|| KernelsError::Argument(text.clone()))?;
@@ -124,7 +134,7 @@ pub fn run(args: &KernelsArgs) -> Result<Comparisons, KernelsError> {
                 remark!("{} has no plan for shape variant {}, batch {size}", package.name, args.shape);
                 continue;
             }
-            match compare(args, &package, onnx, batch) {
+            match compare(args, set, &package, onnx, batch) {
                 Ok(row) => rows.push(row),
                 // A graph whose batch is fixed runs with batch 1 only; the others still count.
                 Err(KernelsError::OnnxRuntime(error)) if size > 1 => {
@@ -137,10 +147,16 @@ pub fn run(args: &KernelsArgs) -> Result<Comparisons, KernelsError> {
     Ok(Comparisons(rows))
 }
 
-fn compare(args: &KernelsArgs, package: &Package, onnx: &str, batch: BatchSize) -> Result<Comparison, KernelsError> {
+fn compare(
+    args: &KernelsArgs,
+    set: InstructionSet,
+    package: &Package,
+    onnx: &str,
+    batch: BatchSize,
+) -> Result<Comparison, KernelsError> {
     let shape = ShapeId(args.shape);
     let config = CpuConfig { compute_cores: vec![args.core], spin_ns: AWAKE_NS, ..CpuConfig::default() };
-    let mut solo = Solo::load_on(package, shape, batch, InstructionSet::best(), &config, Cut::Whole)?;
+    let mut solo = Solo::load_on(package, shape, batch, set, &config, Cut::Whole)?;
     let (areas, inputs) = filled(package, shape, batch, &solo);
     solo.write_inputs(&areas)?;
     let mut theirs = OnnxRuntime::start(&args.python, Path::new(onnx), args.core, &inputs)?;

@@ -1,7 +1,9 @@
 //! What only moves elements: mostly it doesn't, and a view says where they lie.
 
+use kernels::params::LANES;
+
 use super::Lowering;
-use super::view::View;
+use super::view::{View, blocks_of};
 use crate::import::error::Why;
 use crate::import::graph::{Node, ValueId};
 use crate::import::index::{self, Range};
@@ -20,8 +22,12 @@ impl Lowering<'_> {
 
     /// Shows `view` as a value of shape `dims`, copied only if elements have to move.
     pub(super) fn see_as(&mut self, id: ValueId, view: &View, dims: &[usize]) -> Result<(), Why> {
-        let view = match view.reshaped(dims) {
-            Some(view) => view,
+        let seen = match view.reshaped(dims) {
+            Some(seen) => Some(seen),
+            None => self.shuffled(view, dims)?,
+        };
+        let view = match seen {
+            Some(seen) => seen,
             None => {
                 let wanted = "as many elements after a Reshape as before";
                 let copy = self.copied_to_tensor(view)?;
@@ -30,6 +36,21 @@ impl Lowering<'_> {
         };
         self.views.insert(id, view);
         Ok(())
+    }
+
+    /// A copy as a blocked image, if only the channels of one have been put in another order.
+    fn shuffled(&mut self, view: &View, dims: &[usize]) -> Result<Option<View>, Why> {
+        let &[n, c, h, w] = dims else { return Ok(None) };
+        let rank = view.dims.len();
+        let same_places = rank > 2 && view.dims[0] == n && view.dims[rank - 2..] == [h, w];
+        if !same_places || view.as_linear().is_some() {
+            return Ok(None);
+        }
+        let blocks = blocks_of(c);
+        let image = View::blocked(self.buffer(n * blocks * h * w * LANES as usize), [n, c, h, w], blocks, 0);
+        let Some(parts) = image.reshaped(&view.dims) else { return Ok(None) };
+        self.copy(view, &parts)?;
+        Ok(Some(image))
     }
 
     pub(super) fn transpose(&mut self, node: &Node) -> Result<(), Why> {

@@ -166,9 +166,32 @@ impl View {
             }
             return Some(view);
         }
+        if let Some(view) = self.split(dims) {
+            return Some(view);
+        }
         let linear = self.as_linear()?;
         let strides = regrouped(&self.dims, &linear.strides, dims)?;
         Some(View { dims: dims.to_vec(), strides, channels: vec![0; dims.len()], ..linear })
+    }
+
+    /// The view with each of its dimensions as one or several of `dims`, channels too.
+    fn split(&self, dims: &[usize]) -> Option<View> {
+        let mut view = View { dims: dims.to_vec(), ..self.clone() };
+        view.strides = vec![0; dims.len()];
+        view.channels = vec![0; dims.len()];
+        let mut end = dims.len();
+        for (i, &whole) in self.dims.iter().enumerate().rev() {
+            let mut covered = 1;
+            while covered != whole {
+                end = end.checked_sub(1)?;
+                (view.strides[end], view.channels[end]) = (self.strides[i] * covered, self.channels[i] * covered);
+                covered *= dims[end];
+                if covered == 0 || whole % covered != 0 {
+                    return None;
+                }
+            }
+        }
+        dims[..end].iter().all(|&dim| dim == 1).then_some(view)
     }
 
     /// The view as one side of a copy.
@@ -257,6 +280,16 @@ mod tests {
         };
         assert_eq!(part(16, 32), Some(Blocked { first: 16 * 9, dims: [2, 32, 3, 3], whole: 4 }));
         assert_eq!(part(8, 16), None);
+    }
+
+    #[test]
+    fn channels_split_into_groups() {
+        let view = View::blocked(BUFFER, [2, 136, 3, 5], 9, 0);
+        let groups = view.reshaped(&[2, 4, 34, 3, 5]).unwrap();
+        assert_eq!((groups.channels, groups.strides), (vec![0, 34, 1, 0, 0], vec![9 * 240, 0, 0, 80, 16]));
+        assert_eq!(view.reshaped(&[2, 3, 45, 3, 5]), None);
+        let shuffled = view.reshaped(&[2, 4, 34, 3, 5]).unwrap().transposed(&[0, 2, 1, 3, 4]);
+        assert_eq!(shuffled.reshaped(&[2, 136, 3, 5]), None);
     }
 
     #[test]
