@@ -232,6 +232,7 @@ fn a_tensor_of_very_many_dimensions_is_refused_by_name() {
     let graph = graph_of(&mut wide);
     graph.initializer.push(integers("ones", vec![1; 80_000]));
     graph.node.insert(0, node("Expand", &["ones", "ones"], &["wide"], vec![]));
+    graph.output = vec![value("wide", &[])];
     let refused = import(&wide, &[]).unwrap_err().to_string();
     assert_eq!(refused, "node `wide` (Expand): 80000 dimensions exceed the limit 16");
 }
