@@ -176,7 +176,7 @@ def table(rows):
             continue
         first, over = facts["plans"][0], max(plan["workspace"] / max(plan["alive"], 1) for plan in facts["plans"])
         cells = [
-            facts["name"], f"{facts['difference']:.1e}", f"{facts['spread']:.2f}",
+            facts["name"], f"{facts['difference']:.1e}", f"{facts['spread']:.1e}",
             "equal" if facts["same"] else "DIFFER", f"{facts['file'] / 1e6:.1f}", f"{facts['seconds']:.1f}",
             f"{facts['peak'] / 1e6:.0f} MB, {facts['peak'] / facts['file']:.1f}x", f"{facts['package'] / 1e6:.1f}",
             str(first["launches"]), f"{first['workspace'] / 1e6:.1f} MB, {over:.2f}x",

@@ -232,6 +232,18 @@ fn constants_beyond_the_memory_granted_are_refused_by_name() {
     assert!(refused.starts_with("node `huge` (ConstantOfShape): "), "{refused}");
 }
 
+/// Found by the fuzzer: a shape that is itself a long list took a step for each dimension of each element.
+#[test]
+fn a_tensor_of_very_many_dimensions_is_refused_by_name() {
+    let mut wide = model();
+    let graph = graph_of(&mut wide);
+    graph.initializer.push(integers("ones", vec![1; 80_000]));
+    graph.node.insert(0, node("Expand", &["ones", "ones"], &["wide"], vec![]));
+    graph.output = vec![value("wide", &[])];
+    let refused = import(&wide, &[]).unwrap_err().to_string();
+    assert_eq!(refused, "node `wide` (Expand): 80000 dimensions exceed the limit 16");
+}
+
 fn graph_of(model: &mut ModelProto) -> &mut GraphProto {
     model.graph.as_mut().unwrap()
 }

@@ -5,8 +5,14 @@ use super::error::Why;
 /// Elements that a tensor may have: as many as fit the bytes that a kernel can address.
 pub const MAX_ELEMENTS: usize = 1 << 30;
 
+/// Dimensions that a tensor may have on its way: more than any kernel takes, few enough to go through for each element.
+pub const MAX_DIMENSIONS: usize = 16;
+
 /// How many elements a tensor of shape `dims` has. Arithmetic on a shape that passes here doesn't overflow.
 pub fn elements(dims: &[usize]) -> Result<usize, Why> {
+    if dims.len() > MAX_DIMENSIONS {
+        return Err(Why::TooLarge { what: "dimensions", found: dims.len(), limit: MAX_DIMENSIONS });
+    }
     // A dimension of 0 does not excuse the others: strides are products of these alone.
     let most = dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim.max(1))).unwrap_or(usize::MAX);
     if most > MAX_ELEMENTS {
