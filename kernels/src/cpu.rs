@@ -35,9 +35,9 @@ pub(crate) const LANES: usize = crate::params::LANES as usize;
 /// Scratch that a tile may use, in bytes: the patches of a [`Winograd`](crate::params::Winograd). What products
 /// and attention take is less.
 pub(crate) const SCRATCH_BYTES: usize = {
-    let winograd = crate::params::Winograd::SCRATCH_BYTES;
-    assert!(winograd <= 1 << 30 && crate::params::SCRATCH as usize * size_of::<f32>() <= winograd as usize);
-    winograd as usize
+    let winograd = at(crate::params::Winograd::SCRATCH_BYTES);
+    assert!(at(crate::params::SCRATCH) * size_of::<f32>() <= winograd);
+    winograd
 };
 
 /// What every kernel function gets beside its block.

@@ -87,7 +87,7 @@ impl Winograd {
     const FEWEST_BLOCKS: u32 = 8;
 
     /// Scratch that one tile may take, in bytes.
-    pub const SCRATCH_BYTES: u64 = 4 << 20;
+    pub const SCRATCH_BYTES: u32 = 4 << 20;
 
     /// The same convolution by patches of `patch x patch` places, cut for caches and threads; its weights are
     /// still those of `conv`. None if the window is not 3x3, dense, at stride 1.
@@ -177,7 +177,7 @@ impl Winograd {
         let points = (self.side() * self.side()) as u64;
         let blocks = (blocks_of(self.in_channels) + Winograd::WAITING) as u64;
         let spare = points * 2 * LANES as u64 * 4;
-        let steps = (Winograd::SCRATCH_BYTES - spare) / (points * blocks * (Winograd::STEP * LANES) as u64 * 4);
+        let steps = (Winograd::SCRATCH_BYTES as u64 - spare) / (points * blocks * (Winograd::STEP * LANES) as u64 * 4);
         #[expect(clippy::cast_possible_truncation, reason = "at most what 4 MiB hold")]
         let steps = steps as u32;
         steps * Winograd::STEP
