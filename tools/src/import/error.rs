@@ -168,10 +168,10 @@ pub enum ImportError {
     #[error(transparent)]
     Tune(#[from] TuneError),
     /// The file in which weights are gathered can't be made or read.
-    #[error("{folder}: can't gather weights in a temporary file: {source}")]
+    #[error("{package}: can't gather its weights in a file beside it: {source}")]
     Scratch {
-        /// Where it should be.
-        folder: PathBuf,
+        /// The package.
+        package: PathBuf,
         /// What the system said.
         source: io::Error,
     },

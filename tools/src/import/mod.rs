@@ -116,8 +116,8 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let mut writer = PackageWriter::create(&options.package, contents)?;
     let mut bytes = vec![0; CPU_PAGE_BYTES];
     for page in 0..image.pages() {
-        let folder = folder_of(&options.package);
-        image.read_page(page, &mut bytes).map_err(|source| ImportError::Scratch { folder, source })?;
+        let package = options.package.clone();
+        image.read_page(page, &mut bytes).map_err(|source| ImportError::Scratch { package, source })?;
         writer.push_page(&bytes)?;
     }
     let written = writer.finish()?;
@@ -139,15 +139,11 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
 
 /// A package's weights before they are written, beside it, in a file without a name.
 fn scratch_image(package: &Path) -> Result<WeightImage, ImportError> {
-    let folder = folder_of(package);
-    match tempfile::tempfile_in(&folder) {
+    let folder = package.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match tempfile::tempfile_in(folder) {
         Ok(file) => Ok(WeightImage::new(CPU_PAGE_BYTES, file)),
-        Err(source) => Err(ImportError::Scratch { folder, source }),
+        Err(source) => Err(ImportError::Scratch { package: package.to_owned(), source }),
     }
-}
-
-fn folder_of(package: &Path) -> PathBuf {
-    package.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn limit(_: Why) -> ImportError {
