@@ -59,7 +59,7 @@ pub struct Conv {
 }
 
 /// Pixels of the widest register tile.
-const MAX_PIXELS: u32 = 12;
+pub(crate) const MAX_PIXELS: u32 = 12;
 
 impl Conv {
     /// Output blocks of one tile, at most. Neighbouring blocks of a group share what they read.
@@ -96,22 +96,27 @@ impl Conv {
     }
 }
 
+/// Checks the channels, in of a group and out of all, of a convolution whose groups are whole blocks.
+pub(super) fn channels([input, output]: [u32; 2], groups: u32) -> Result<(), BlockError> {
+    within("in_channels", input, 1, u32::MAX)?;
+    within("out_channels", output, 1, u32::MAX)?;
+    within("groups", groups, 1, output)?;
+    extent("x", &[input, groups])?;
+    if groups > 1 {
+        within("in_channels % 16", input % LANES, 0, 0)?;
+        within("out_channels % groups", output % groups, 0, 0)?;
+        within("out_channels / groups % 16", output / groups % LANES, 0, 0)?;
+    }
+    Ok(())
+}
+
 impl Block for Conv {
     fn check(&self) -> Result<(), BlockError> {
         batch(self.n)?;
         self.window.check()?;
         self.activation.check()?;
         sides([self.in_h, self.in_w, self.out_h, self.out_w])?;
-        within("in_channels", self.in_channels, 1, u32::MAX)?;
-        within("out_channels", self.out_channels, 1, u32::MAX)?;
-        within("groups", self.groups, 1, self.out_channels)?;
-        extent("x", &[self.in_channels, self.groups])?;
-        if self.groups > 1 {
-            let of_group = self.out_channels / self.groups;
-            within("in_channels % 16", self.in_channels % LANES, 0, 0)?;
-            within("out_channels % groups", self.out_channels % self.groups, 0, 0)?;
-            within("out_channels / groups % 16", of_group % LANES, 0, 0)?;
-        }
+        channels([self.in_channels, self.out_channels], self.groups)?;
         extent(
             "weights",
             &[self.in_channels, self.window.kernel_h, self.window.kernel_w, LANES, blocks_of(self.out_channels)],

@@ -72,6 +72,7 @@ pub use window::{MAX_TAPS, Window};
 pub use winograd::Winograd;
 pub use words::{WordOp, Words};
 
+pub(crate) use conv::MAX_PIXELS;
 pub(crate) use shape::{blocked_region, extent, rows_region, vector_region, weights_region};
 
 /// Lanes of one channel block, and columns of one panel of packed weights.

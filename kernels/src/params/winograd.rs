@@ -1,5 +1,6 @@
 //! Convolution with 3x3 windows at stride 1 by fewer multiplications.
 
+use super::conv::channels;
 use super::shape::{batch, blocked, within};
 use super::window::{MAX_WINDOW, sides};
 use super::{
@@ -199,16 +200,7 @@ impl Block for Winograd {
         within("pad_left", self.pad_left, 0, MAX_WINDOW)?;
         within("patch", self.patch, 2, 4)?;
         within("patch % 2", self.patch % 2, 0, 0)?;
-        within("in_channels", self.in_channels, 1, u32::MAX)?;
-        within("out_channels", self.out_channels, 1, u32::MAX)?;
-        within("groups", self.groups, 1, self.out_channels)?;
-        extent("x", &[self.in_channels, self.groups])?;
-        if self.groups > 1 {
-            let of_group = self.out_channels / self.groups;
-            within("in_channels % 16", self.in_channels % LANES, 0, 0)?;
-            within("out_channels % groups", self.out_channels % self.groups, 0, 0)?;
-            within("out_channels / groups % 16", of_group % LANES, 0, 0)?;
-        }
+        channels([self.in_channels, self.out_channels], self.groups)?;
         extent("weights", &[self.in_channels, self.side(), self.side(), LANES, blocks_of(self.out_channels)])?;
         blocked("x_blocks", self.n, self.in_channels * self.groups, &[self.in_h, self.in_w], self.x_blocks)?;
         if self.residual_blocks > 0 {

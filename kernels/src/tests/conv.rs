@@ -39,6 +39,26 @@ impl Shape {
         ])
     }
 
+    /// The block of the convolution, all images blocked, without operands.
+    pub(super) fn block(&self) -> Conv {
+        let [out_h, out_w] = self.out_size().unwrap();
+        Conv {
+            n: self.n,
+            in_channels: self.input,
+            out_channels: self.output,
+            groups: self.groups,
+            in_h: self.size[0],
+            in_w: self.size[1],
+            out_h,
+            out_w,
+            window: self.window,
+            x_blocks: blocks_of(self.input * self.groups) + self.spare,
+            y_blocks: blocks_of(self.output) + self.spare,
+            activation: self.activation,
+            ..Conv::zeroed()
+        }
+    }
+
     pub(super) fn data(&self) -> [Vec<f32>; 4] {
         let [oh, ow] = self.out_size().unwrap();
         let x = self.n * self.input * self.groups * self.size[0] * self.size[1];
@@ -55,21 +75,7 @@ fn run(set: InstructionSet, shape: &Shape, [x, w, bias, residual]: [&[f32]; 4]) 
     let of = |c: u32, hw: u32| [shape.n, c, hw, blocks_of(c) + shape.spare].map(|d| d as usize);
     let (in_shape, out_shape) = (of(channels, shape.size[0] * shape.size[1]), of(shape.output, oh * ow));
     let mut m = Machine::new();
-    let mut conv = Conv {
-        n: shape.n,
-        in_channels: shape.input,
-        out_channels: shape.output,
-        groups: shape.groups,
-        in_h: shape.size[0],
-        in_w: shape.size[1],
-        out_h: oh,
-        out_w: ow,
-        window: shape.window,
-        x_blocks: blocks_of(channels) + shape.spare,
-        y_blocks: blocks_of(shape.output) + shape.spare,
-        activation: shape.activation,
-        ..Conv::zeroed()
-    };
+    let mut conv = shape.block();
     if shape.planar {
         (conv.x, conv.x_blocks) = (m.place(x), 0);
     } else {

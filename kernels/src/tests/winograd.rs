@@ -13,23 +13,7 @@ type Cut = [u32; 2];
 
 /// The block of a shape, without operands.
 fn winograd(shape: &Shape, patch: u32, cut: Option<Cut>) -> Winograd {
-    let [out_h, out_w] = shape.out_size().unwrap();
-    let conv = Conv {
-        n: shape.n,
-        in_channels: shape.input,
-        out_channels: shape.output,
-        groups: shape.groups,
-        in_h: shape.size[0],
-        in_w: shape.size[1],
-        out_h,
-        out_w,
-        window: shape.window,
-        x_blocks: blocks_of(shape.input * shape.groups) + shape.spare,
-        y_blocks: blocks_of(shape.output) + shape.spare,
-        activation: shape.activation,
-        ..Conv::zeroed()
-    };
-    let mut winograd = Winograd::of(&conv, patch).unwrap();
+    let mut winograd = Winograd::of(&shape.block(), patch).unwrap();
     if let Some([group, split]) = cut {
         winograd.split = split.min(winograd.blocks_of_group());
         winograd.group = group;

@@ -12,7 +12,7 @@ use crate::cpu::LANES;
 use crate::cpu::view::{Source, Target};
 
 /// Pixels of the widest register tile.
-pub(crate) const MAX_PIXELS: usize = 12;
+pub(crate) const MAX_PIXELS: usize = crate::params::MAX_PIXELS as usize;
 
 /// One place of the input that an output pixel reads: its first element in each channel block, or
 /// [`Place::OUTSIDE`].

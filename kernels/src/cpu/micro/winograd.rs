@@ -6,15 +6,12 @@
 
 #![allow(clippy::needless_range_loop, reason = "iterator adapters would stay calls without the instruction set")]
 
-use super::chain::chain;
+use super::chain::{ZEROS, chain};
 use super::math::Clamp;
 use super::{Group, Simd};
 use crate::cpu::LANES;
 use crate::cpu::view::{SourceGrid, TargetGrid};
 use crate::layout::WINOGRAD_POINTS;
-
-/// Read instead of a place outside the image.
-static ZEROS: [f32; LANES] = [0.0; LANES];
 
 /// The places of the image that one patch sees.
 pub(crate) struct Patch<const N: usize> {
