@@ -4,6 +4,7 @@ use runtime::base::ModelId;
 use runtime::order::Reject;
 use runtime::package::Package;
 use runtime::wire::{Outcome, Refusal};
+use serde_json::Value;
 
 use super::heavy;
 use super::house::House;
@@ -11,6 +12,9 @@ use super::raw::Raw;
 
 /// A model that nobody has: refused at once, so that its refusal tells how the gateway is disposed.
 const NOBODY: ModelId = ModelId(1);
+
+/// Requests taken on when it is told to: the device has work for longer than it takes to ask once more.
+const TAKEN: u64 = 6;
 
 fn refused(reject: Reject) -> Outcome {
     Outcome::Refused(Refusal::Rejected(reject))
@@ -24,9 +28,10 @@ fn a_server_that_is_told_to_end_finishes_and_refuses() {
         let heavy = Package::open(house.path("models/heavy.cwk")).expect("the package is whole").id;
         let mut server = house.serve(1);
         let mut client = Raw::welcome(&server.gateway);
-        client.ask(1, heavy, heavy::BYTES);
-        // Ordered beside the one that `serve` has asked for.
-        house.wait_for("status", &server.controller, |status| status["actions"]["infers"].as_u64() >= Some(2));
+        (1..=TAKEN).for_each(|id| client.ask(id, heavy, heavy::BYTES));
+        // Beside the one that `serve` has asked for.
+        let admitted = |status: &Value| status["requests"]["admitted"].as_u64() == Some(1 + TAKEN);
+        house.wait_for("status", &server.controller, admitted);
         server.program.signal(signal);
         server.program.wait_for("ending      refusing what is new, finishing what was taken on");
 
@@ -41,7 +46,9 @@ fn a_server_that_is_told_to_end_finishes_and_refuses() {
             }
             id += 1;
         }
-        assert_eq!(client.answer(), (1, Outcome::Done { late: false }));
+        let mut answers: Vec<_> = (1..=TAKEN).map(|_| client.answer()).collect();
+        answers.sort_by_key(|(id, _)| *id);
+        assert_eq!(answers, (1..=TAKEN).map(|id| (id, Outcome::Done { late: false })).collect::<Vec<_>>());
         assert_eq!((client.next(), other.next()), (None, None), "the server has closed");
         let said = server.program.finish().succeeded();
         assert!(said.ends_with("ended\n") && !said.contains("unfinished"), "{said}");
@@ -55,8 +62,8 @@ fn a_second_signal_ends_at_once() {
     let heavy = Package::open(house.path("models/heavy.cwk")).expect("the package is whole").id;
     let mut server = house.serve(1);
     let mut client = Raw::welcome(&server.gateway);
-    (0..6).for_each(|id| client.ask(id, heavy, heavy::BYTES));
-    house.wait_for("status", &server.controller, |status| status["requests"]["asked"].as_u64() >= Some(7));
+    (1..=TAKEN).for_each(|id| client.ask(id, heavy, heavy::BYTES));
+    house.wait_for("status", &server.controller, |status| status["requests"]["asked"].as_u64() >= Some(1 + TAKEN));
     server.program.signal("TERM");
     server.program.wait_for("ending      refusing what is new, finishing what was taken on");
     server.program.signal("TERM");

@@ -94,15 +94,16 @@ fn node(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeP
     }
 }
 
-/// A convolution with a 3x3 kernel that keeps rows and columns.
-pub fn conv(inputs: &[&str], output: &str) -> NodeProto {
+/// A convolution with a kernel of that many rows and columns, an odd number, that keeps the image's.
+pub fn conv(kernel: usize, inputs: &[&str], output: &str) -> NodeProto {
     let ints = |name: &str, ints: Vec<i64>| AttributeProto {
         name: Some(name.to_owned()),
         r#type: Some(attribute_proto::AttributeType::Ints as i32),
         ints,
         ..AttributeProto::default()
     };
-    let attributes = vec![ints("kernel_shape", vec![3, 3]), ints("pads", vec![1, 1, 1, 1])];
+    let side = i64::try_from(kernel).expect("small");
+    let attributes = vec![ints("kernel_shape", vec![side; 2]), ints("pads", vec![side / 2; 4])];
     node("Conv", inputs, output, attributes)
 }
 
@@ -137,7 +138,7 @@ pub fn write(path: &Path, seed: u32) {
 /// The same with other names.
 pub fn write_named(path: &Path, seed: u32, x: &str, y: &str) {
     let (weights, bias) = weights(seed);
-    let nodes = vec![conv(&[x, "w", "b"], "c"), node("Relu", &["c"], y, Vec::new())];
+    let nodes = vec![conv(3, &[x, "w", "b"], "c"), node("Relu", &["c"], y, Vec::new())];
     let initializers = vec![tensor("w", &[OUT, IN, KERNEL, KERNEL], weights), tensor("b", &[OUT], bias)];
     let model = graph(nodes, initializers, value(x, IN, SIDE), value(y, OUT, SIDE));
     fs::write(path, model.encode_to_vec()).expect("a temporary file can be written");

@@ -130,12 +130,23 @@ impl Simd for Avx2 {
     /// One block by six pixels: 12 accumulators, two weights and a broadcast in 16 registers.
     #[inline(always)]
     fn tile<G: Group<Self>>(self, group: &mut G, _: usize, remaining: usize) -> (usize, usize) {
-        match self.width(remaining) {
-            1 => group.run::<1, 1>(self),
-            2 => group.run::<1, 2>(self),
-            4 => group.run::<1, 4>(self),
-            _ => group.run::<1, 6>(self),
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            match self.width(remaining) {
+                1 => apart::<G, 1, 1>(group),
+                2 => apart::<G, 1, 2>(group),
+                4 => apart::<G, 1, 4>(group),
+                _ => apart::<G, 1, 6>(group),
+            }
         }
         (1, remaining.min(6))
     }
+}
+
+/// One register tile as a function of its own, which all kernels with the same group share: a kernel
+/// that had all its tiles within itself would take the compiler minutes.
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn apart<G: Group<Avx2>, const B: usize, const P: usize>(group: &mut G) {
+    group.run::<B, P>(Avx2(()));
 }

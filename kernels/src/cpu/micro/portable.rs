@@ -1,102 +1,111 @@
-//! Plain arithmetic for any machine: 16 lanes are an array, and the compiler's business.
+//! SSE2, which every machine of this architecture has: 16 lanes are four registers.
 
 use super::{Group, Simd};
+use std::arch::x86_64::*;
 
 /// The token: nothing beyond the baseline is needed.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
-/// 16 lanes.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct Array([f32; 16]);
-
-#[inline(always)]
-fn each(f: impl Fn(usize) -> f32) -> Array {
-    let mut out = [0.0; 16];
-    for (i, lane) in out.iter_mut().enumerate() {
-        *lane = f(i);
-    }
-    Array(out)
+/// Applies an intrinsic to each quarter.
+macro_rules! quarters {
+    ($f:path, $($v:ident),*) => {
+        // SAFETY: SSE2 is part of the architecture.
+        unsafe { [$f($($v[0]),*), $f($($v[1]),*), $f($($v[2]),*), $f($($v[3]),*)] }
+    };
 }
 
 impl Simd for Portable {
-    type V = Array;
+    type V = [__m128; 4];
 
     #[inline(always)]
-    fn splat(self, x: f32) -> Array {
-        Array([x; 16])
+    fn splat(self, x: f32) -> Self::V {
+        // SAFETY: SSE2 is part of the architecture.
+        unsafe { [_mm_set1_ps(x); 4] }
     }
 
     #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> Array {
-        // SAFETY: 16 elements are readable, says the caller; an array of them has no alignment of its own.
-        Array(unsafe { from.cast::<[f32; 16]>().read() })
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: 16 elements are readable, says the caller.
+        unsafe {
+            [_mm_loadu_ps(from), _mm_loadu_ps(from.add(4)), _mm_loadu_ps(from.add(8)), _mm_loadu_ps(from.add(12))]
+        }
     }
 
     #[inline(always)]
-    unsafe fn store(self, v: Array, to: *mut f32) {
+    unsafe fn store(self, v: Self::V, to: *mut f32) {
         // SAFETY: 16 elements are writable, says the caller.
-        unsafe { to.cast::<[f32; 16]>().write(v.0) }
+        unsafe {
+            _mm_storeu_ps(to, v[0]);
+            _mm_storeu_ps(to.add(4), v[1]);
+            _mm_storeu_ps(to.add(8), v[2]);
+            _mm_storeu_ps(to.add(12), v[3]);
+        }
     }
 
     #[inline(always)]
-    fn add(self, a: Array, b: Array) -> Array {
-        each(|i| a.0[i] + b.0[i])
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        quarters!(_mm_add_ps, a, b)
     }
 
     #[inline(always)]
-    fn sub(self, a: Array, b: Array) -> Array {
-        each(|i| a.0[i] - b.0[i])
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        quarters!(_mm_sub_ps, a, b)
     }
 
     #[inline(always)]
-    fn mul(self, a: Array, b: Array) -> Array {
-        each(|i| a.0[i] * b.0[i])
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        quarters!(_mm_mul_ps, a, b)
     }
 
     #[inline(always)]
-    fn div(self, a: Array, b: Array) -> Array {
-        each(|i| a.0[i] / b.0[i])
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        quarters!(_mm_div_ps, a, b)
     }
 
     /// Rounded twice: a fused one would be a call of the C library on the baseline.
     #[inline(always)]
-    fn fma(self, a: Array, b: Array, c: Array) -> Array {
-        each(|i| a.0[i] * b.0[i] + c.0[i])
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        self.add(self.mul(a, b), c)
     }
 
     #[inline(always)]
-    fn min(self, a: Array, b: Array) -> Array {
-        each(|i| if a.0[i] < b.0[i] { a.0[i] } else { b.0[i] })
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        quarters!(_mm_min_ps, a, b)
     }
 
     #[inline(always)]
-    fn max(self, a: Array, b: Array) -> Array {
-        each(|i| if a.0[i] > b.0[i] { a.0[i] } else { b.0[i] })
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        quarters!(_mm_max_ps, a, b)
     }
 
     #[inline(always)]
-    fn sqrt(self, a: Array) -> Array {
-        each(|i| a.0[i].sqrt())
+    fn sqrt(self, a: Self::V) -> Self::V {
+        quarters!(_mm_sqrt_ps, a)
     }
 
     #[inline(always)]
-    fn round(self, a: Array) -> Array {
+    fn round(self, a: Self::V) -> Self::V {
         // Adding 1.5 * 2^23 leaves no bits below one, which rounds.
-        const SHIFT: f32 = 12_582_912.0;
-        each(|i| (a.0[i] + SHIFT) - SHIFT)
+        let shift = self.splat(12_582_912.0);
+        self.sub(self.add(a, shift), shift)
     }
 
     #[inline(always)]
-    fn exp2(self, a: Array) -> Array {
-        const SHIFT: f32 = 12_582_912.0 + 127.0;
-        each(|i| f32::from_bits((a.0[i] + SHIFT).to_bits() << 23))
+    fn exp2(self, a: Self::V) -> Self::V {
+        // SAFETY: SSE2 is part of the architecture.
+        let bias = unsafe { [_mm_set1_epi32(127); 4] };
+        let whole = quarters!(_mm_cvtps_epi32, a);
+        let biased = quarters!(_mm_add_epi32, whole, bias);
+        let bits = quarters!(_mm_slli_epi32::<23>, biased);
+        quarters!(_mm_castsi128_ps, bits)
     }
 
     #[inline(always)]
-    fn select_less(self, a: Array, b: Array, x: Array, y: Array) -> Array {
-        each(|i| if a.0[i] < b.0[i] { x.0[i] } else { y.0[i] })
+    fn select_less(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        let less = quarters!(_mm_cmplt_ps, a, b);
+        let (x, y) = (quarters!(_mm_and_ps, less, x), quarters!(_mm_andnot_ps, less, y));
+        quarters!(_mm_or_ps, x, y)
     }
 
     #[inline(always)]
@@ -104,13 +113,19 @@ impl Simd for Portable {
         remaining.min(2)
     }
 
-    /// One block by two pixels: eight accumulators in the 16 registers of the baseline.
+    /// One block by two pixels: eight accumulators in 16 registers.
     #[inline(always)]
     fn tile<G: Group<Self>>(self, group: &mut G, _: usize, remaining: usize) -> (usize, usize) {
         match self.width(remaining) {
-            1 => group.run::<1, 1>(self),
-            _ => group.run::<1, 2>(self),
+            1 => apart::<G, 1, 1>(group),
+            _ => apart::<G, 1, 2>(group),
         }
         (1, remaining.min(2))
     }
+}
+
+/// One register tile as a function of its own, as with the other instruction sets.
+#[inline(never)]
+fn apart<G: Group<Portable>, const B: usize, const P: usize>(group: &mut G) {
+    group.run::<B, P>(Portable);
 }
