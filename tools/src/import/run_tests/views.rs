@@ -1,0 +1,37 @@
+//! Values that lie within others: parts that are there twice, single channels, sides of fewer dimensions.
+
+use super::*;
+
+/// A model whose value `c` is a blocked image that equals its input.
+fn image(channels: i64, values: &[f32]) -> Model {
+    let side = i64::try_from(values.len()).unwrap() / channels;
+    Model::default().input("x", FLOAT, &[1, channels, 1, side], values).node(
+        "MaxPool",
+        &["x"],
+        "c",
+        vec![ints("kernel_shape", &[1, 1])],
+    )
+}
+
+fn numbers(count: u16) -> Vec<f32> {
+    (1..=count).map(f32::from).collect()
+}
+
+#[test]
+fn a_value_may_be_joined_with_itself() {
+    let x = numbers(32);
+    let found = image(16, &x).node("Concat", &["c", "x", "c"], "y", vec![int("axis", 1)]).run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[&x[..], &x, &x].concat())]);
+}
+
+#[test]
+fn a_part_of_a_part_may_be_joined_with_it() {
+    let x = numbers(16);
+    let found = image(16, &x)
+        .node("Neg", &["x"], "n", vec![])
+        .node("Concat", &["c", "n"], "inner", vec![int("axis", 1)])
+        .node("Concat", &["inner", "c"], "y", vec![int("axis", 1)])
+        .run(&[("y", FLOAT)]);
+    let negative: Vec<f32> = x.iter().map(|x| -x).collect();
+    assert_eq!(found, [bytes(&[&x[..], &negative, &x].concat())]);
+}
