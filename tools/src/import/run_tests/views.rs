@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), f: Some(f), ..AttributeProto::default() }
+}
+
 /// A model whose value `c` is a blocked image that equals its input.
 fn image(channels: i64, values: &[f32]) -> Model {
     let side = i64::try_from(values.len()).unwrap() / channels;
@@ -34,4 +38,14 @@ fn a_part_of_a_part_may_be_joined_with_it() {
         .run(&[("y", FLOAT)]);
     let negative: Vec<f32> = x.iter().map(|x| -x).collect();
     assert_eq!(found, [bytes(&[&x[..], &negative, &x].concat())]);
+}
+
+#[test]
+fn a_layer_norm_is_scaled_as_its_scale_is_broadcast() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 2, 2], &[-1f32, 1.0, 1.0, -1.0])
+        .stored("scale", FLOAT, &[2, 1], &[2f32, 8.0])
+        .node("LayerNormalization", &["x", "scale"], "y", vec![float("epsilon", 0.0)])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[-2f32, 2.0, 8.0, -8.0])]);
 }
