@@ -41,6 +41,19 @@ fn a_part_of_a_part_may_be_joined_with_it() {
 }
 
 #[test]
+fn a_column_of_a_tensor_is_a_side() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 3, 2], &numbers(6))
+        .node("Slice", &["x", "zero", "one", "two"], "a", vec![])
+        .stored("zero", INT64, &[1], &[0i64])
+        .stored("one", INT64, &[1], &[1i64])
+        .stored("two", INT64, &[1], &[2i64])
+        .node("Mul", &["a", "a"], "y", vec![])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[1f32, 9.0, 25.0])]);
+}
+
+#[test]
 fn a_layer_norm_is_scaled_as_its_scale_is_broadcast() {
     let found = Model::default()
         .input("x", FLOAT, &[1, 2, 2], &[-1f32, 1.0, 1.0, -1.0])
