@@ -41,6 +41,16 @@ fn a_part_of_a_part_may_be_joined_with_it() {
 }
 
 #[test]
+fn a_single_channel_may_be_picked() {
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 40, 1, 1], &numbers(40))
+        .stored("twenty", INT64, &[1], &[20i64])
+        .node("Gather", &["x", "twenty"], "y", vec![int("axis", 1)])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[21f32])]);
+}
+
+#[test]
 fn a_column_of_a_tensor_is_a_side() {
     let found = Model::default()
         .input("x", FLOAT, &[1, 3, 2], &numbers(6))
