@@ -51,6 +51,18 @@ fn a_single_channel_may_be_picked() {
 }
 
 #[test]
+fn images_meet_tensors_of_fewer_dimensions() {
+    let found = image(2, &[1f32, 2.0, 3.0, 4.0])
+        .stored("shape", INT64, &[3], &[2i64, 1, 2])
+        .node("Reshape", &["x", "shape"], "r", vec![])
+        .node("ReduceMax", &["x"], "m", vec![ints("axes", &[1, 2, 3]), int("keepdims", 0)])
+        .node("Add", &["c", "r"], "d", vec![])
+        .node("Mul", &["m", "d"], "y", vec![])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[8f32, 16.0, 24.0, 32.0])]);
+}
+
+#[test]
 fn a_column_of_a_tensor_is_a_side() {
     let found = Model::default()
         .input("x", FLOAT, &[1, 3, 2], &numbers(6))
