@@ -84,3 +84,18 @@ fn a_layer_norm_is_scaled_as_its_scale_is_broadcast() {
         .run(&[("y", FLOAT)]);
     assert_eq!(found, [bytes(&[-2f32, 2.0, 8.0, -8.0])]);
 }
+
+#[test]
+fn a_pattern_whose_constants_add_dimensions_is_not_one() {
+    let found = image(1, &[3f32, 1.0])
+        .stored("three", FLOAT, &[], &[3f32])
+        .stored("zero", FLOAT, &[], &[0f32])
+        .stored("six", FLOAT, &[], &[6f32])
+        .stored("divisor", FLOAT, &[1; 5], &[6f32])
+        .node("Add", &["c", "three"], "sum", vec![])
+        .node("Clip", &["sum", "zero", "six"], "gate", vec![])
+        .node("Mul", &["c", "gate"], "product", vec![])
+        .node("Div", &["product", "divisor"], "y", vec![])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&[3f32, 4.0 / 6.0])]);
+}
