@@ -81,9 +81,19 @@ fn fused(activation: &Activation, residual: bool) -> String {
     text
 }
 
+/// The name of a number's variant, in small letters.
+fn named(variant: Option<impl std::fmt::Debug>) -> String {
+    variant.map_or_else(|| "?".to_owned(), |variant| format!("{variant:?}").to_lowercase())
+}
+
+/// Where what enters goes.
+fn entered(blocks: u32) -> &'static str {
+    if blocks == 0 { "row-major" } else { "blocked" }
+}
+
 impl Describe for Enter {
     fn what(&self) -> String {
-        format!("{} to blocked or rows", joined(&[self.n, self.channels, self.hw]))
+        format!("{} to {}", joined(&[self.n, self.channels, self.hw]), entered(self.blocks))
     }
 }
 
@@ -160,7 +170,7 @@ impl Describe for Pool {
 
 impl Describe for GlobalPool {
     fn what(&self) -> String {
-        joined(&[self.n, self.channels, self.hw])
+        format!("{} of {}", named(PoolKind::from_u32(self.kind)), joined(&[self.n, self.channels, self.hw]))
     }
 }
 
@@ -221,15 +231,14 @@ impl Describe for Unary {
 
 impl Describe for Binary {
     fn what(&self) -> String {
-        let op = BinaryOp::from_u32(self.op).map_or_else(|| "?".to_owned(), |op| format!("{op:?}").to_lowercase());
+        let op = named(BinaryOp::from_u32(self.op));
         format!("{op} {}{}", trimmed(&self.dims), fused(&self.activation, false))
     }
 }
 
 impl Describe for Reduce {
     fn what(&self) -> String {
-        let kind = ReduceKind::from_u32(self.kind);
-        let kind = kind.map_or_else(|| "?".to_owned(), |kind| format!("{kind:?}").to_lowercase());
+        let kind = named(ReduceKind::from_u32(self.kind));
         format!("{kind} of {} in {}", self.len, joined(&[self.outer, self.len, self.inner]))
     }
 }
@@ -238,11 +247,6 @@ impl Describe for Copy {
     fn what(&self) -> String {
         trimmed(&self.dims)
     }
-}
-
-/// The name of a number's variant, in small letters.
-fn named(variant: Option<impl std::fmt::Debug>) -> String {
-    variant.map_or_else(|| "?".to_owned(), |variant| format!("{variant:?}").to_lowercase())
 }
 
 impl Describe for EnterWhole {
@@ -254,8 +258,7 @@ impl Describe for EnterWhole {
 impl Describe for EnterPixels {
     fn what(&self) -> String {
         let order = if self.interleaved == 1 { "pixels" } else { "planes" };
-        let to = if self.blocks == 0 { "row-major" } else { "blocked" };
-        format!("{} {order} of bytes to {to}", joined(&[self.n, self.channels, self.hw]))
+        format!("{} {order} of bytes to {}", joined(&[self.n, self.channels, self.hw]), entered(self.blocks))
     }
 }
 

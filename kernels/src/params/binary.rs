@@ -104,6 +104,10 @@ impl Binary {
                 _ => merged.push(next),
             }
         }
+        // The last dimension must be dense: where this one is not, one of a single element lies within it.
+        if merged.last().is_some_and(|&[_, a, b, y]| a > 1 || b > 1 || y != 1) {
+            merged.push([1, 0, 0, 1]);
+        }
         if merged.len() > RANK {
             return None;
         }

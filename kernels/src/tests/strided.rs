@@ -147,6 +147,20 @@ fn blocked_images_take_a_scale_for_each_channel() {
 }
 
 #[test]
+fn columns_of_wider_rows_are_sides() {
+    let (a, b) = (noise(1, 7 * 5), noise(2, 5));
+    let reference: Vec<f64> = (0..5).map(|row| f64::from(a[row * 7]) * f64::from(b[row])).collect();
+    for set in sets() {
+        let mut m = Machine::new();
+        let (left, right, y) = (m.place(&a), m.place(&b), m.room(5));
+        let sides = [&[7u32, 1][..], &[1, 0], &[1, 1]];
+        let kernel = Binary::new(BinaryOp::Mul, [left, right, y], &[5, 1], sides, Activation::NONE).unwrap();
+        m.run(set, &kernel);
+        close(&m.read(y, 5), &reference, 1e-6);
+    }
+}
+
+#[test]
 fn an_output_that_would_be_written_twice_is_refused() {
     let operand = Operand::contiguous(Space::Workspace, 0, 0);
     let sides = [&[8u32, 1][..], &[8, 1], &[4, 1]];

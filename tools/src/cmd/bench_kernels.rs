@@ -129,11 +129,11 @@ pub fn run(args: &KernelsArgs) -> Result<Comparisons, KernelsError> {
         let (package, onnx) = text.rsplit_once('=').ok_or_else(|| KernelsError::Argument(text.clone()))?;
         let package = Package::open(Path::new(package))?;
         for &size in &args.batch {
-            let Some(batch) = BatchSize::new(size) else { continue };
-            if package.plan(ShapeId(args.shape), batch).is_none() {
+            let planned = |batch: &BatchSize| package.plan(ShapeId(args.shape), *batch).is_some();
+            let Some(batch) = BatchSize::new(size).filter(planned) else {
                 remark!("{} has no plan for shape variant {}, batch {size}", package.name, args.shape);
                 continue;
-            }
+            };
             match compare(args, set, &package, onnx, batch) {
                 Ok(row) => rows.push(row),
                 // A graph whose batch is fixed runs with batch 1 only; the others still count.

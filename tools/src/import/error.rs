@@ -232,6 +232,14 @@ pub enum Why {
         /// What would fit.
         wanted: &'static str,
     },
+    /// An index picks what is not there.
+    #[error("index {found} lies beyond a dimension of {size}")]
+    Index {
+        /// The index.
+        found: i64,
+        /// Places of the dimension.
+        size: usize,
+    },
     /// An element type is not supported.
     #[error("element type {found}: {wanted}")]
     Type {

@@ -244,6 +244,64 @@ fn a_tensor_of_very_many_dimensions_is_refused_by_name() {
     assert_eq!(refused, "node `wide` (Expand): 80000 dimensions exceed the limit 16");
 }
 
+/// Found by reading: each ended the import by a panic, but the last, which picked from beyond its source.
+#[test]
+fn windows_and_paddings_that_lead_nowhere_are_refused_by_name() {
+    let same = || AttributeProto { s: Some(b"SAME_UPPER".to_vec().into()), ..int("auto_pad", 0) };
+    let pool =
+        |kernel: [i64; 2], strides: [i64; 2]| vec![ints("kernel_shape", &kernel), ints("strides", &strides), same()];
+    let mode = |mode: &str| AttributeProto { s: Some(mode.as_bytes().to_vec().into()), ..int("mode", 0) };
+    let rows = |before, behind| ints("pads", &[0, 0, before, 0, 0, 0, behind, 0]);
+    let cases = [
+        node("MaxPool", &["c"], &["z"], pool([20, 20], [0, 1])),
+        node("MaxPool", &["empty"], &["z"], pool([2, 2], [1, 1])),
+        node("AveragePool", &["empty"], &["z"], [pool([2, 2], [1, 1]), vec![int("ceil_mode", 1)]].concat()),
+        node("Conv", &["c", "no taps"], &["z"], vec![int("group", 2)]),
+        node("Pad", &["empty"], &["z"], vec![rows(1, 1), mode("edge")]),
+        node("Pad", &["empty"], &["z"], vec![rows(1, 1), mode("wrap")]),
+        node("Pad", &["c"], &["z"], vec![rows(i64::MIN, i64::MAX)]),
+        node("Resize", &["c", "", "halves"], &["z"], vec![ints("axes", &[2, 2])]),
+    ];
+    for last in cases {
+        let mut model = model();
+        let graph = graph_of(&mut model);
+        graph.initializer.extend([floats("empty", &[1, 2, 0, 4], vec![]), floats("no taps", &[64, 16, 0, 1], vec![])]);
+        graph.initializer.push(floats("halves", &[2], vec![0.5; 2]));
+        let begin = format!("node `z` ({}): ", last.op_type());
+        graph.node.push(last);
+        graph.output = vec![value("z", &[])];
+        let refused = import(&model, &[]).unwrap_err().to_string();
+        assert!(refused.starts_with(&begin), "{refused}");
+    }
+}
+
+#[test]
+fn what_a_package_can_not_hold_is_counted_in_the_refusal() {
+    let mut wide = model();
+    let graph = graph_of(&mut wide);
+    for i in 0..8 {
+        graph.output.push(value(["c", "m", "l", "r", "j", "f", "t", "q"][i], &[]));
+    }
+    assert_eq!(import(&wide, &[]).unwrap_err().to_string(), "9 outputs, but the limit is 8");
+    let mut large = model();
+    graph_of(&mut large).input[0] = value("x", &[1, 3, 4096, 2048]);
+    graph_of(&mut large).node.truncate(1);
+    graph_of(&mut large).output = vec![value("c", &[])];
+    let refused = import(&large, &[]).unwrap_err().to_string();
+    assert_eq!(refused, "1073741824 bytes of an item's outputs, but the limit is 67108864");
+}
+
+#[test]
+fn an_index_beyond_a_dimension_is_named() {
+    let mut beyond = model();
+    let graph = graph_of(&mut beyond);
+    graph.initializer.push(integers("seven", vec![7, -1]));
+    graph.node.push(node("Gather", &["y", "seven"], &["z"], vec![int("axis", 1)]));
+    graph.output = vec![value("z", &[])];
+    let refused = import(&beyond, &[]).unwrap_err().to_string();
+    assert_eq!(refused, "node `z` (Gather): index 7 lies beyond a dimension of 5");
+}
+
 fn graph_of(model: &mut ModelProto) -> &mut GraphProto {
     model.graph.as_mut().unwrap()
 }

@@ -28,6 +28,11 @@ pub fn axis(axis: i64, rank: usize) -> Result<usize, Why> {
     usize::try_from(wrapped).ok().filter(|&axis| axis < rank).ok_or(why)
 }
 
+/// An index that may count from the end, as one below `size`.
+pub fn place(index: i64, size: usize) -> Result<usize, Why> {
+    axis(index, size).map_err(|_| Why::Index { found: index, size })
+}
+
 /// Axes that may count from the end, ascending.
 pub fn axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, Why> {
     let mut axes: Vec<usize> = axes.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?;

@@ -6,7 +6,7 @@
 //! fuse      fewer operations
 //! lower/    graph -> launches over one weight image      (page, workspace)
 //! ```
-//! The result follows from model, shapes and target alone: the same input gives the same bytes.
+//! The result follows from model, options, target and tuning table alone: the same input gives the same bytes.
 
 pub mod batch;
 pub mod constant;
@@ -35,7 +35,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use runtime::base::limits::{CPU_PAGE_BYTES, IMPORT_MEMORY_BYTES, MAX_RANK};
+use runtime::base::limits::{CPU_PAGE_BYTES, IMPORT_MEMORY_BYTES, MAX_AREA_BYTES, MAX_RANK, MAX_TENSORS};
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec};
 
@@ -220,8 +220,8 @@ pub fn compile(
     let total = variants.shapes.len() * batches.len();
     let mut plans = Vec::with_capacity(total);
     for (shape, shapes) in (0u8..).map(ShapeId).zip(&variants.shapes) {
-        let too_large = ImportError::Limit { what: "bytes of an item", found: usize::MAX, limit: u32::MAX as usize };
-        let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
+        let beyond = || beyond_a_slot(&inputs, &outputs, shape);
+        let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or_else(beyond)?;
         for &batch in batches {
             progress(0.5 + 0.4 * share(plans.len(), total), "compiling");
             let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
@@ -233,6 +233,21 @@ pub fn compile(
         }
     }
     Ok(Compiled { inputs, outputs, plans, choices, unbatchable })
+}
+
+/// Why an item's tensors have no room in a slot.
+fn beyond_a_slot(inputs: &[TensorSpec], outputs: &[TensorSpec], shape: ShapeId) -> ImportError {
+    let bytes = |tensors: &[TensorSpec]| {
+        let sum = tensors.iter().filter_map(|tensor| tensor.item_bytes(shape)).fold(0, u64::saturating_add);
+        usize::try_from(sum).unwrap_or(usize::MAX)
+    };
+    let (what, found, limit) = match (inputs.len(), outputs.len(), bytes(inputs), bytes(outputs)) {
+        (count, ..) if count > MAX_TENSORS => ("inputs", count, MAX_TENSORS),
+        (_, count, ..) if count > MAX_TENSORS => ("outputs", count, MAX_TENSORS),
+        (.., given, made) if given > made => ("bytes of an item's inputs", given, MAX_AREA_BYTES as usize),
+        (.., made) => ("bytes of an item's outputs", made, MAX_AREA_BYTES as usize),
+    };
+    ImportError::Limit { what, found, limit }
 }
 
 /// The algorithms of the convolutions of a model's shape variants.

@@ -1,6 +1,7 @@
 //! Small models, imported and run: operators with whole numbers, without a batch, with bound constants.
 
 mod attention;
+mod views;
 
 use std::collections::HashMap;
 

@@ -165,7 +165,7 @@ pub fn padding(slide: &Slide, input: [usize; 2], kernel: [usize; 2]) -> [usize; 
     let total = |i: usize| {
         let reach = (kernel[i] - 1) * slide.dilations[i] + 1;
         let steps = input[i].div_ceil(slide.strides[i]);
-        ((steps - 1) * slide.strides[i] + reach).saturating_sub(input[i])
+        (steps.saturating_sub(1) * slide.strides[i] + reach).saturating_sub(input[i])
     };
     let (down, across) = (total(0), total(1));
     let first = |total: usize| if upper { total / 2 } else { total.div_ceil(2) };

@@ -15,7 +15,7 @@ pub fn gather(out: &mut Emitter, axis: i64) -> Result<bool, Why> {
     let Some(picked) = indices.as_integers() else {
         return Err(Why::Type { found: indices.element.number(), wanted: "indices are whole numbers" });
     };
-    let places: Vec<usize> = picked.iter().map(|&i| index::axis(i, dims[axis])).collect::<Result<_, _>>()?;
+    let places: Vec<usize> = picked.iter().map(|&i| index::place(i, dims[axis])).collect::<Result<_, _>>()?;
     if out.constant_at(0).is_some() || places.is_empty() {
         return Ok(false);
     }

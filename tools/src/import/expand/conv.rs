@@ -56,6 +56,9 @@ pub fn planar(raw: &Raw, rank: usize, weights: Option<&[usize]>) -> Result<Plana
     let strides = pair("strides", raw.strides.as_ref(), rank, 1)?;
     let dilations = pair("dilations", raw.dilations.as_ref(), rank, 1)?;
     let kernel = pair("kernel_shape", Some(&kernel), rank, 1)?;
+    if [strides, dilations, kernel].as_flattened().contains(&0) {
+        return Err(Why::Form("the window is empty or has stride or dilation 0"));
+    }
     Ok(Planar { kernel, slide: Slide { strides, dilations, pads } })
 }
 
@@ -209,9 +212,6 @@ pub fn transposed(out: &mut Emitter, of: &Transposed) -> Result<bool, Why> {
     let weights = mirrored(weights, of.window.groups)?;
     let [n, c, h, w] = shape::image(out.graph.dims(image))?;
     let [first, last, added] = transposed_padding(of, rank, [h, w], &window)?;
-    if window.slide.strides.contains(&0) || window.kernel.contains(&0) || window.slide.dilations.contains(&0) {
-        return Err(Why::Form("the window is empty or has stride or dilation 0"));
-    }
     movement::bounded(&[n]).and(movement::bounded(&[c]))?;
     let mut axes = vec![movement::same(n), movement::same(c)];
     for (i, dim) in [h, w].into_iter().enumerate() {

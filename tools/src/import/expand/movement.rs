@@ -91,10 +91,17 @@ pub fn pad(out: &mut Emitter, mode: PadMode, pads: Option<&Vec<i64>>, value: f32
     }
     let mut maps: Vec<Arc<[Option<usize>]>> = dims.iter().map(|&dim| same(dim)).collect();
     let mut sizes = dims.clone();
+    if given.iter().any(|pad| pad.unsigned_abs() > index::MAX_ELEMENTS as u64) {
+        let why = "no more than a tensor may have";
+        return Err(Why::Attribute { name: "pads", value: format!("{given:?}"), why });
+    }
     for (i, &axis) in axes.iter().enumerate() {
         let (first, last) = (given[i], given[i + axes.len()]);
         let dim = i64::try_from(dims[axis]).unwrap_or(i64::MAX);
-        let size = dim.checked_add(first).and_then(|size| size.checked_add(last)).unwrap_or(i64::MAX);
+        if dim == 0 && mode != PadMode::Constant {
+            return Err(Why::Shape { found: dims, wanted: "something to repeat in what is padded" });
+        }
+        let size = dim + first + last;
         sizes[axis] = usize::try_from(size).unwrap_or(0);
         index::elements(&sizes)?;
         bounded(&[sizes[axis]])?;

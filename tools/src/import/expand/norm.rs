@@ -55,7 +55,9 @@ pub fn layer(out: &mut Emitter, axis: i64, epsilon: f32) -> Result<bool, Why> {
     let scale = out.input(1)?;
     let known = [1, 2].iter().all(|&index| out.node.input(index).is_none() || out.constant_at(index).is_some());
     let len: usize = dims[first..].iter().product();
-    let whole = |id: ValueId, out: &Emitter| out.graph.dims(id).iter().product::<usize>() == len;
+    // A shape with as many elements may still be another: one value a row instead of one a column.
+    let trimmed = |dims: &[usize]| dims.iter().copied().skip_while(|&dim| dim == 1).collect::<Vec<_>>();
+    let whole = |id: ValueId, out: &Emitter| trimmed(out.graph.dims(id)) == trimmed(&dims[first..]);
     let full = whole(scale, out) && out.node.input(2).is_none_or(|bias| whole(bias, out));
     if out.node.outputs.len() == 1 && known && full {
         if first + 1 == dims.len() && out.graph.dims(scale).len() == 1 {

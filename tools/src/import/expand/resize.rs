@@ -47,6 +47,9 @@ fn plan(out: &Emitter, of: &Resize, dims: &[usize]) -> Result<Vec<(usize, Along)
         Some(axes) => axes.iter().map(|&axis| index::axis(axis, dims.len())).collect::<Result<_, _>>()?,
         None => (0..dims.len()).collect(),
     };
+    if of.axes.as_ref().is_some_and(|given| index::axes(given, dims.len()).is_ok_and(|once| once.len() < given.len())) {
+        return Err(Why::Form("`axes` names a dimension twice"));
+    }
     let floats = |index: Option<usize>| -> Result<Option<Vec<f32>>, Why> {
         let Some(index) = index.filter(|&index| out.node.input(index).is_some()) else { return Ok(None) };
         let constant = out.constant_at(index).ok_or(Why::NotConstant { index })?;

@@ -83,7 +83,7 @@ fn gather(data: &Constant, indices: Option<&Constant>, axis: i64, dims: Vec<usiz
     let axis = index::axis(axis, data.dims.len())?;
     let size = data.dims[axis];
     let indices = indices.and_then(Constant::as_integers).ok_or(Why::NotConstant { index: 1 })?;
-    let indices: Vec<usize> = indices.iter().map(|&i| index::axis(i, size)).collect::<Result<_, _>>()?;
+    let indices: Vec<usize> = indices.iter().map(|&i| index::place(i, size)).collect::<Result<_, _>>()?;
     let inner: usize = data.dims[axis + 1..].iter().product();
     let outer: usize = data.dims[..axis].iter().product();
     let flat =

@@ -7,7 +7,11 @@ use super::super::op::Op;
 use super::super::shape;
 use super::{Facts, sides, with_constant, with_number};
 
+/// Lets a node be another, unless its constants add dimensions of 1, which no function of one element does.
 fn becomes(graph: &mut Graph, index: usize, op: Op, inputs: &[ValueId]) -> bool {
+    if graph.dims(inputs[0]) != graph.dims(graph.nodes[index].output()) {
+        return false;
+    }
     let node = &mut graph.nodes[index];
     node.op = op;
     node.inputs = inputs.iter().map(|&id| Some(id)).collect();

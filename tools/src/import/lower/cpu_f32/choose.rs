@@ -80,7 +80,7 @@ impl Lowering<'_> {
         if let (Some(&[picked]), None) = (known, self.graph.constant(data)) {
             let view = self.view(data)?;
             let mut ranges: Vec<Range> = dims.iter().map(|&count| Range { first: 0, count, step: 1 }).collect();
-            ranges[axis] = Range { first: index::axis(picked, dims[axis])?, count: 1, step: 1 };
+            ranges[axis] = Range { first: index::place(picked, dims[axis])?, count: 1, step: 1 };
             let result = self.graph.dims(node.output()).to_vec();
             let part = view.sliced(&ranges).ok_or(Why::Form("its result is no view"))?;
             return self.see_as(node.output(), &part, &result);

@@ -96,13 +96,19 @@ impl Lowering<'_> {
         let mut first = 0;
         for id in parts {
             let count = self.graph.dims(id)[axis];
-            let in_place = axis == 1 && self.homes.get(&id).is_some_and(|home| home.whole == node.output());
+            // A part that is there twice is made at its first place only.
+            let home = Home { whole: node.output(), channel: first };
+            let in_place = axis == 1 && self.homes.get(&id) == Some(&home);
             if !in_place {
                 let mut ranges: Vec<index::Range> =
                     dims.iter().map(|&count| index::Range { first: 0, count, step: 1 }).collect();
                 ranges[axis] = index::Range { first, count, step: 1 };
                 let to = whole.sliced(&ranges).ok_or(Why::Form("a part of it is no view"))?;
-                let from = self.view(id)?;
+                let mut from = self.view(id)?;
+                if from.buffer == whole.buffer {
+                    // It lies at another place of the whole, and no kernel reads the tensor that it writes.
+                    from = self.copied_to_tensor(&from)?;
+                }
                 self.copy(&from, &to)?;
             }
             first += count;

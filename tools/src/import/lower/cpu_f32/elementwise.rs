@@ -5,7 +5,7 @@ use kernels::params::{Activation, Binary, BinaryOp, LANES, Unary};
 
 use super::Lowering;
 use super::step::{Step, at};
-use super::view::blocks_of;
+use super::view::{Blocked, BufferId, blocks_of};
 use super::weights::Packing;
 use crate::import::constant::Constant;
 use crate::import::error::Why;
@@ -115,9 +115,22 @@ impl Lowering<'_> {
         Ok(Side { operand, first, strides: numbers(&(0..dims.len()).map(stride).collect::<Vec<_>>())? })
     }
 
+    /// The value as a blocked image, dimensions of 1 put in front of what it has.
+    fn widened(&mut self, id: ValueId) -> Result<(BufferId, Blocked), Why> {
+        let view = self.view(id)?;
+        if view.dims.len() >= 4 {
+            return self.blocked(id);
+        }
+        let dims = [&[1; 4][view.dims.len()..], &view.dims].concat();
+        let image = view.reshaped(&dims).ok_or(Why::Form("one of its sides is no image"))?;
+        let image = if image.as_blocked().is_some() { image } else { self.copied_to_image(&image)? };
+        let blocked = image.as_blocked().ok_or(Why::Form("its copy is no blocked image"))?;
+        Ok((image.buffer, blocked))
+    }
+
     fn image_side(&mut self, id: ValueId, dims: [usize; 4]) -> Result<Side, Why> {
         let Some(constant) = self.graph.constant(id).cloned() else {
-            let (buffer, x) = self.blocked(id)?;
+            let (buffer, x) = self.widened(id)?;
             return Ok(Side {
                 operand: at(buffer, x.first)?,
                 first: 0,

@@ -196,6 +196,11 @@ impl View {
 
     /// The view as one side of a copy.
     pub fn copy_side(&self) -> Result<CopySide, Why> {
+        if self.channels.iter().all(|&step| step == 0) && self.first_channel > 0 {
+            // A single channel of a blocked image: its place is an element like any other.
+            let first = self.first + self.first_channel / LANE * self.block_stride + self.first_channel % LANE;
+            return View { first, first_channel: 0, block_stride: 0, ..self.clone() }.copy_side();
+        }
         let front = RANK.checked_sub(self.dims.len()).ok_or(Why::TooLarge {
             what: "dimensions",
             found: self.dims.len(),
