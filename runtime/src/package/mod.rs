@@ -33,7 +33,7 @@ pub use plan::{Plan, Shape, Target, TensorSpec, TensorType};
 pub use read::Package;
 pub use slot::SlotLayout;
 pub use weights::WeightReader;
-pub use write::{Contents, PackageWriter, Written};
+pub use write::{Complete, Contents, PackageWriter, Written};
 
 #[cfg(test)]
 mod tests;

@@ -50,6 +50,8 @@ pub struct Written {
 
 /// Writes a package into a temporary file beside its path, page by page; [`PackageWriter::finish`]
 /// makes it durable and gives it its name. Dropped before that, it leaves nothing.
+///
+/// [`PackageWriter::complete`] stops before the name, for whoever wants to look at it first.
 #[derive(Debug)]
 pub struct PackageWriter {
     path: PathBuf,
@@ -58,6 +60,29 @@ pub struct PackageWriter {
     small: SmallSections,
     weights: blake3::Hasher,
     checksums: Vec<u32>,
+}
+
+/// A package that is whole, under a temporary name. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Complete {
+    writer: PackageWriter,
+    written: Written,
+}
+
+impl Complete {
+    /// The file under its temporary name: it can be opened as a package.
+    pub fn path(&self) -> &Path {
+        &self.writer.temporary.path
+    }
+
+    /// Makes the package durable and gives it its name.
+    ///
+    /// # Errors
+    /// [`PackageError::DiskFull`] or [`PackageError::Io`]; then nothing is left behind.
+    pub fn publish(mut self) -> Result<Written, PackageError> {
+        self.writer.make_durable()?;
+        Ok(self.written)
+    }
 }
 
 /// Sections that are known before the first page.
@@ -131,7 +156,18 @@ impl PackageWriter {
     ///
     /// # Panics
     /// If fewer pages came than were announced.
-    pub fn finish(mut self) -> Result<Written, PackageError> {
+    pub fn finish(self) -> Result<Written, PackageError> {
+        self.complete()?.publish()
+    }
+
+    /// Writes what remains, under a temporary name.
+    ///
+    /// # Errors
+    /// [`PackageError::DiskFull`] or [`PackageError::Io`]; then nothing is left behind.
+    ///
+    /// # Panics
+    /// If fewer pages came than were announced.
+    pub fn complete(mut self) -> Result<Complete, PackageError> {
         let page_count = self.header.page_count as usize;
         let blocks = self.header.page_bytes as usize / CHECKSUM_BLOCK_BYTES;
         assert_eq!(self.checksums.len(), page_count * blocks, "all announced pages were written");
@@ -156,8 +192,10 @@ impl PackageWriter {
         self.header.seal();
         let header = self.header;
         self.write_at(bytemuck::bytes_of(&header), 0)?;
-        self.make_durable()?;
-        Ok(Written { id: header.digest.model_id(), architecture: sections.plans.digest, bytes: total_bytes(&header) })
+        let total = total_bytes(&header);
+        self.temporary.file.set_len(total).map_err(|source| self.refused("extend", source))?;
+        let written = Written { id: header.digest.model_id(), architecture: sections.plans.digest, bytes: total };
+        Ok(Complete { writer: self, written })
     }
 
     /// Lets a test write to a file that refuses.
@@ -167,8 +205,6 @@ impl PackageWriter {
     }
 
     fn make_durable(&mut self) -> Result<(), PackageError> {
-        let total = total_bytes(&self.header);
-        self.temporary.file.set_len(total).map_err(|source| self.refused("extend", source))?;
         self.temporary.file.sync_all().map_err(|source| self.refused("sync", source))?;
         fs::rename(&self.temporary.path, &self.path).map_err(|source| self.refused("rename", source))?;
         self.temporary.kept = true;

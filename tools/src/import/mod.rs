@@ -5,6 +5,7 @@
 //! batch     graph -> graph for one shape variant and batch size   (shape, element, fold, expand, index)
 //! fuse      fewer operations
 //! lower/    graph -> launches over one weight image      (page, workspace)
+//! prove     the package's batches, run beside their items
 //! ```
 //! The result follows from model, shapes and target alone: the same input gives the same bytes.
 
@@ -23,6 +24,7 @@ pub mod normalise;
 pub mod onnx;
 pub mod op;
 pub mod page;
+pub mod prove;
 pub mod random;
 pub mod report;
 pub mod shape;
@@ -37,7 +39,9 @@ use std::time::Instant;
 
 use runtime::base::limits::{CPU_PAGE_BYTES, IMPORT_MEMORY_BYTES, MAX_RANK};
 use runtime::base::{BatchSize, ShapeId};
-use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec};
+use runtime::package::{
+    Card, Complete, Contents, Package, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec,
+};
 
 use self::batch::Unbatchable;
 use self::constant::Constant;
@@ -99,7 +103,9 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let mut tuner = Tuner::new(&options.tuning);
     let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
-    progress(0.9, "writing");
+    // Nothing below looks at it, and the proof needs room for the weights.
+    drop(model);
+    progress(0.85, "writing");
     let file = options.model.file_stem().unwrap_or_default().to_string_lossy();
     let contents = Contents {
         name: options.name.clone().unwrap_or_else(|| file.into_owned()),
@@ -113,14 +119,10 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     };
     let plans = contents.plans.iter().map(PlanReport::of).collect();
     let name = contents.name.clone();
-    let mut writer = PackageWriter::create(&options.package, contents)?;
-    let mut bytes = vec![0; CPU_PAGE_BYTES];
-    for page in 0..image.pages() {
-        let package = options.package.clone();
-        image.read_page(page, &mut bytes).map_err(|source| ImportError::Scratch { package, source })?;
-        writer.push_page(&bytes)?;
-    }
-    let written = writer.finish()?;
+    let complete = write(&options.package, contents, &image)?;
+    let mut proving = |share| progress(0.9 + 0.1 * share, "proving that batches give the bits of single items");
+    let proof = prove::prove(&Package::open(complete.path())?, &mut proving)?;
+    let written = complete.publish()?;
     progress(1.0, "done");
     Ok(Report {
         name,
@@ -131,10 +133,23 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         waste: image.waste(),
         plans,
         choices: compiled.choices,
+        proof,
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
         memory: report::most_memory(),
     })
+}
+
+/// Writes the package, as yet without its name.
+fn write(package: &Path, contents: Contents, image: &WeightImage) -> Result<Complete, ImportError> {
+    let mut writer = PackageWriter::create(package, contents)?;
+    let mut bytes = vec![0; CPU_PAGE_BYTES];
+    for page in 0..image.pages() {
+        let scratch = |source| ImportError::Scratch { package: package.to_owned(), source };
+        image.read_page(page, &mut bytes).map_err(scratch)?;
+        writer.push_page(&bytes)?;
+    }
+    Ok(writer.complete()?)
 }
 
 /// A package's weights before they are written, beside it, in a file without a name.
@@ -223,7 +238,7 @@ pub fn compile(
         let too_large = ImportError::Limit { what: "bytes of an item", found: usize::MAX, limit: u32::MAX as usize };
         let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
         for &batch in batches {
-            progress(0.5 + 0.4 * share(plans.len(), total), "compiling");
+            progress(0.5 + 0.35 * share(plans.len(), total), "compiling");
             let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
             fuse::fuse(&mut graph);
             graph.forget_unused();
