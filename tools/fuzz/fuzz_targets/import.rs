@@ -7,6 +7,8 @@
 mod import;
 #[path = "../../src/npy.rs"]
 mod npy;
+#[path = "../../src/solo.rs"]
+mod solo;
 #[path = "../change.rs"]
 mod change;
 
@@ -20,6 +22,7 @@ use runtime::package::SlotLayout;
 use crate::import::load::{self, Cut};
 use crate::import::onnx::ModelProto;
 use crate::import::page::WeightImage;
+use crate::import::tune::{Settings, Tuner};
 use crate::import::{compile, variant};
 
 /// What constants and tables may have here.
@@ -38,7 +41,8 @@ fn import(bytes: &[u8]) -> Option<()> {
     let variants = variant::resolve(&model, &[]).ok()?;
     let file = tempfile::tempfile_in("/dev/shm").expect("a temporary file can be made");
     let mut image = WeightImage::new(PAGE_BYTES, file);
-    let compiled = compile(&model.graph, &variants, &mut image, &mut |_, _| {}).ok()?;
+    let mut tuner = Tuner::new(&Settings::default());
+    let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, &mut |_, _| {}).ok()?;
     for plan in &compiled.plans {
         let layout = SlotLayout::new(&compiled.inputs, &compiled.outputs, plan.shape)?;
         let spaces = Spaces {
