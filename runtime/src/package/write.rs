@@ -10,6 +10,7 @@ use bytemuck::Zeroable;
 use super::card::Card;
 use super::error::{Fault, PackageError};
 use super::header::{Digest, HEADER_BYTES, Header, MAGIC, Section, Sections, VERSION};
+use super::labels::Labels;
 use super::page_ref::PageRef;
 use super::plan::{Plan, Target, TensorSpec};
 use super::plan_codec::{self, Plans};
@@ -31,6 +32,8 @@ pub struct Contents {
     pub outputs: Vec<TensorSpec>,
     /// Plans, ascending by shape variant, then by batch size.
     pub plans: Vec<Plan>,
+    /// What each launch of the plans computes, or nothing.
+    pub labels: Labels,
     /// For people and clients.
     pub card: Card,
     /// How many weight pages will follow.
@@ -233,7 +236,7 @@ fn total_bytes(header: &Header) -> u64 {
 
 /// The header with its layout but without digests, and the sections that are known already.
 fn prepare(contents: Contents) -> Result<(Header, SmallSections), Fault> {
-    let Contents { name, target, page_bytes, inputs, outputs, plans, card, page_count } = contents;
+    let Contents { name, target, page_bytes, inputs, outputs, plans, labels, card, page_count } = contents;
     let name_fault =
         Fault::Count { what: "bytes of the model's name", found: name.len() as u64, limit: MAX_NAME_BYTES as u64 };
     let mut name_field = [0; MAX_NAME_BYTES];
@@ -247,8 +250,9 @@ fn prepare(contents: Contents) -> Result<(Header, SmallSections), Fault> {
         let limit = MAX_PAGES_PER_MODEL as u64;
         return Err(Fault::Count { what: "weight pages", found: u64::from(page_count), limit });
     }
-    let names = plan_codec::encode_names(&inputs, &outputs)?;
-    let plans = plan_codec::encode(&Plans { target, page_bytes, inputs, outputs, plans })?;
+    let said = Plans { target, page_bytes, inputs, outputs, plans };
+    let plans = plan_codec::encode(&said)?;
+    let names = plan_codec::encode_names(&said.inputs, &said.outputs, &said.plans, &labels)?;
     let small = SmallSections { plans, names, card: card.as_bytes().to_vec() };
     let header = Header {
         magic: MAGIC,

@@ -40,7 +40,7 @@ use std::time::Instant;
 use runtime::base::limits::{CPU_PAGE_BYTES, IMPORT_MEMORY_BYTES, MAX_RANK};
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{
-    Card, Complete, Contents, Package, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec,
+    Card, Complete, Contents, Labels, Package, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec,
 };
 
 use self::batch::Unbatchable;
@@ -114,6 +114,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         inputs: compiled.inputs,
         outputs: compiled.outputs,
         plans: compiled.plans,
+        labels: compiled.labels,
         card,
         page_count: page::number(image.pages(), "pages").map_err(limit)?,
     };
@@ -121,7 +122,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let name = contents.name.clone();
     let complete = write(&options.package, contents, &image)?;
     let mut proving = |share| progress(0.9 + 0.1 * share, "proving that batches give the bits of single items");
-    let proof = prove::prove(&Package::open(complete.path())?, &mut proving)?;
+    let proof = prove::prove(&Package::open(complete.path())?, options.tuning.threads, &mut proving)?;
     let written = complete.publish()?;
     progress(1.0, "done");
     Ok(Report {
@@ -180,6 +181,8 @@ pub struct Compiled {
     pub outputs: Vec<TensorSpec>,
     /// Plans, ascending by shape variant, then batch size.
     pub plans: Vec<Plan>,
+    /// Which nodes each of their launches computes.
+    pub labels: Labels,
     /// The algorithms of its convolutions.
     pub choices: Choices,
     /// Why there are plans for batch 1 only, if there are.
@@ -234,33 +237,32 @@ pub fn compile(
     let choices = choose(&singles, tuner, progress)?;
     let total = variants.shapes.len() * batches.len();
     let mut plans = Vec::with_capacity(total);
+    let mut labels = Vec::with_capacity(total);
     for (shape, shapes) in (0u8..).map(ShapeId).zip(&variants.shapes) {
         let too_large = ImportError::Limit { what: "bytes of an item", found: usize::MAX, limit: u32::MAX as usize };
         let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or(too_large)?;
         for &batch in batches {
             progress(0.5 + 0.35 * share(plans.len(), total), "compiling");
             let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
-            fuse::fuse(&mut graph);
+            let origins = fuse::fuse(&mut graph);
             graph.forget_unused();
-            let lowered = cpu_f32::lower(&graph, &slot, whole, &choices, image)?;
-            let cpu_f32::Lowered { launches, workspace_bytes } = lowered;
+            let lowered = cpu_f32::lower(&graph, &origins, &slot, whole, &choices, image)?;
+            let cpu_f32::Lowered { launches, computes, workspace_bytes } = lowered;
+            labels.push(computes);
             plans.push(Plan { shape, batch, workspace_bytes, launches });
         }
     }
-    Ok(Compiled { inputs, outputs, plans, choices, unbatchable })
+    Ok(Compiled { inputs, outputs, plans, labels: Labels::new(&labels), choices, unbatchable })
 }
 
 /// The algorithms of the convolutions of a model's shape variants.
 fn choose(singles: &[Graph], tuner: &mut Tuner, progress: &mut dyn FnMut(f64, &str)) -> Result<Choices, ImportError> {
-    let fused = |graph: &Graph| {
+    let mut layers = Vec::new();
+    for graph in singles {
+        // One after the other: each has weights of its own once it is fused.
         let mut graph = graph.clone();
         fuse::fuse(&mut graph);
-        graph
-    };
-    let graphs: Vec<Graph> = singles.iter().map(fused).collect();
-    let mut layers = Vec::new();
-    for graph in &graphs {
-        layers.extend(cpu_f32::layers(graph)?);
+        layers.extend(cpu_f32::layers(&graph)?);
     }
     Ok(tuner.choose(&layers, &mut |share, what| progress(0.1 + 0.4 * share, what))?)
 }

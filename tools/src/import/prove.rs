@@ -1,7 +1,8 @@
 //! The batch proven by running: what items give together is, bit for bit, what each gives alone.
 //!
 //! Shapes say that no value mixes the items of a batch; they can't say that no *number* depends on
-//! how many there are. So two random items are run, each alone and both in the smallest batch.
+//! how many there are. So two random items are run, each alone on one compute thread, and both in the
+//! smallest batch on as many as the model will have: neither may change a bit.
 
 use std::time::{Duration, Instant};
 
@@ -62,12 +63,12 @@ pub enum ProofError {
     },
 }
 
-/// Runs the smallest batch of each shape variant beside its items alone; none if there are no batches. `progress` is
-/// told the share that is done.
+/// Runs the smallest batch of each shape variant, on `threads` compute threads, beside its items alone; none if there
+/// are no batches. `progress` is told the share that is done.
 ///
 /// # Errors
 /// [`ProofError`]: the first output, place and element whose bits differ.
-pub fn prove(package: &Package, progress: &mut dyn FnMut(f64)) -> Result<Option<Proof>, ProofError> {
+pub fn prove(package: &Package, threads: usize, progress: &mut dyn FnMut(f64)) -> Result<Option<Proof>, ProofError> {
     let variants = (0u8..).map(ShapeId).take(package.shape_variants());
     let batched: Vec<(ShapeId, BatchSize)> =
         variants.filter_map(|shape| Some((shape, smallest_batch(package, shape)?))).collect();
@@ -79,7 +80,7 @@ pub fn prove(package: &Package, progress: &mut dyn FnMut(f64)) -> Result<Option<
         }
         #[expect(clippy::cast_precision_loss, reason = "shown to people")]
         progress(proof.variants as f64 / batched.len() as f64);
-        variant(package, shape, batch)?;
+        variant(package, shape, batch, threads)?;
         proof.variants += 1;
     }
     Ok((proof.of > 0).then_some(proof))
@@ -89,8 +90,8 @@ fn smallest_batch(package: &Package, shape: ShapeId) -> Option<BatchSize> {
     BatchSize::ALL[1..].iter().copied().find(|&batch| package.plan(shape, batch).is_some())
 }
 
-fn variant(package: &Package, shape: ShapeId, batch: BatchSize) -> Result<(), ProofError> {
-    let mut alone = load(package, shape, BatchSize::ONE)?;
+fn variant(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) -> Result<(), ProofError> {
+    let mut alone = load(package, shape, BatchSize::ONE, 1)?;
     let layout = alone.layout().clone();
     let kinds: Vec<TensorType> = package.inputs.iter().map(|input| input.kind).collect();
     let items: Vec<Vec<u8>> = (1u64..).take(ITEMS).map(|seed| item(seed, &kinds, &layout.inputs)).collect();
@@ -102,7 +103,7 @@ fn variant(package: &Package, shape: ShapeId, batch: BatchSize) -> Result<(), Pr
     drop(alone);
     let order = (0..batch.items()).map(|place| place % ITEMS);
     let areas: Vec<u8> = order.clone().flat_map(|item| items[item].iter().copied()).collect();
-    let together = outputs(&mut load(package, shape, batch)?, &areas)?;
+    let together = outputs(&mut load(package, shape, batch, threads)?, &areas)?;
     let area = layout.outputs.bytes as usize;
     for (place, item) in order.enumerate() {
         let found = &together[place * area..][..area];
@@ -123,9 +124,9 @@ fn variant(package: &Package, shape: ShapeId, batch: BatchSize) -> Result<(), Pr
     Ok(())
 }
 
-fn load(package: &Package, shape: ShapeId, batch: BatchSize) -> Result<Solo, SoloError> {
+fn load(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) -> Result<Solo, SoloError> {
     // A model that fits no device of the usual size is proven all the same.
-    let config = CpuConfig { device_memory_bytes: usize::MAX, ..CpuConfig::default() };
+    let config = CpuConfig { compute_threads: threads, device_memory_bytes: usize::MAX, ..CpuConfig::default() };
     Solo::load_on(package, shape, batch, InstructionSet::best(), &config, Cut::Whole)
 }
 

@@ -2,6 +2,7 @@
 
 mod attention;
 mod batches;
+mod labels;
 
 use std::collections::HashMap;
 
