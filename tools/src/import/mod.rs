@@ -42,6 +42,7 @@ use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{
     Card, Complete, Contents, Labels, Package, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec,
 };
+use sys::memory::give_back_freed;
 
 use self::batch::Unbatchable;
 use self::constant::Constant;
@@ -105,6 +106,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     check_types(&model, &compiled.outputs)?;
     // Nothing below looks at it, and the proof needs room for the weights.
     drop(model);
+    give_back_freed();
     progress(0.85, "writing");
     let file = options.model.file_stem().unwrap_or_default().to_string_lossy();
     let contents = Contents {
@@ -264,6 +266,7 @@ fn choose(singles: &[Graph], tuner: &mut Tuner, progress: &mut dyn FnMut(f64, &s
         fuse::fuse(&mut graph);
         layers.extend(cpu_f32::layers(&graph)?);
     }
+    give_back_freed();
     Ok(tuner.choose(&layers, &mut |share, what| progress(0.1 + 0.4 * share, what))?)
 }
 
