@@ -62,6 +62,10 @@ pub const MAX_PLANS: usize = MAX_SHAPES * BATCH_SIZES.len();
 pub const MAX_BLOCK_BYTES: usize = 1024;
 /// Longest name of an input or output tensor, in bytes of UTF-8: what a package holds, the wire carries.
 pub const MAX_TENSOR_NAME_BYTES: usize = MAX_NAME_BYTES;
+/// Longest text that says what a launch computes, in bytes of UTF-8.
+pub const MAX_LABEL_BYTES: usize = 512;
+/// All such texts of a package, in bytes, with what says which launch has which.
+pub const MAX_LABELS_BYTES: usize = 1 << 20;
 /// Longest input or output area of one slot, in bytes.
 pub const MAX_AREA_BYTES: u32 = 64 << 20;
 /// Longest plans section of a package, in bytes.

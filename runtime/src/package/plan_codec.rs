@@ -6,6 +6,7 @@ use kernels::launch::{KernelId, Launch};
 
 use super::codec::{Decoder, Encoder, Placed};
 use super::error::{Fault, SectionName};
+use super::labels::Labels;
 use super::plan::{Plan, Shape, Target, TensorSpec, TensorType};
 use super::slot::SlotLayout;
 use crate::base::limits::{
@@ -175,11 +176,16 @@ fn decode_plan(from: &mut Decoder, shapes: usize) -> Result<Plan, Placed> {
     Ok(Plan { shape: ShapeId(shape), batch, workspace_bytes, launches })
 }
 
-/// The bytes of the names section: inputs, then outputs.
+/// The bytes of the names section: inputs, outputs, then labels of the launches of `plans`.
 ///
 /// # Errors
-/// A [`Fault`] if a name is too long or empty.
-pub fn encode_names(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Result<Vec<u8>, Fault> {
+/// A [`Fault`] if a name is too long or empty, or the labels are those of other plans.
+pub fn encode_names(
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+    plans: &[Plan],
+    labels: &Labels,
+) -> Result<Vec<u8>, Fault> {
     let mut out = Encoder::default();
     for tensor in inputs.iter().chain(outputs) {
         if tensor.name.is_empty() {
@@ -188,14 +194,15 @@ pub fn encode_names(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Result<Vec
         encode_count(&mut out, "bytes of a tensor's name", tensor.name.len(), MAX_TENSOR_NAME_BYTES)?;
         out.slice(tensor.name.as_bytes());
     }
+    labels.encode(&mut out, plans)?;
     Ok(out.finish())
 }
 
-/// Puts the names of a names section into the tensors of a plans section.
+/// Puts the names of a names section into the tensors of a plans section; what it says of the launches.
 ///
 /// # Errors
 /// The first fault and its offset in the file.
-pub fn decode_names(bytes: &[u8], offset: u64, plans: &mut Plans) -> Result<(), Placed> {
+pub fn decode_names(bytes: &[u8], offset: u64, plans: &mut Plans) -> Result<Labels, Placed> {
     let mut from = Decoder::new(bytes, offset);
     for tensor in plans.inputs.iter_mut().chain(&mut plans.outputs) {
         let at = from.offset();
@@ -206,8 +213,5 @@ pub fn decode_names(bytes: &[u8], offset: u64, plans: &mut Plans) -> Result<(), 
         }
         tensor.name = name.to_owned();
     }
-    if from.left() > 0 {
-        return from.fault(Fault::LeftOver { section: SectionName::Names, bytes: from.left() as u64 });
-    }
-    Ok(())
+    Labels::decode(&mut from, &plans.plans)
 }

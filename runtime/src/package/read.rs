@@ -9,15 +9,19 @@ use super::card::Card;
 use super::codec::Placed;
 use super::error::{Fault, PackageError, SectionName};
 use super::header::{Digest, HEADER_BYTES, Header, Section};
+use super::labels::Labels;
 use super::page_ref::PageRef;
 use super::plan::{Plan, Target, TensorSpec};
 use super::plan_codec::{self, Plans};
 use super::slot::SlotLayout;
 use crate::base::limits::{
-    CHECKSUM_BLOCK_BYTES, MAX_CARD_BYTES, MAX_PAGES_PER_MODEL, MAX_PLANS_BYTES, MAX_TENSOR_NAME_BYTES, MAX_TENSORS,
-    PAGE_BYTES_RANGE,
+    CHECKSUM_BLOCK_BYTES, MAX_CARD_BYTES, MAX_LABELS_BYTES, MAX_PAGES_PER_MODEL, MAX_PLANS_BYTES,
+    MAX_TENSOR_NAME_BYTES, MAX_TENSORS, PAGE_BYTES_RANGE,
 };
 use crate::base::{BatchSize, ModelId, ShapeId};
+
+/// Longest names section, in bytes.
+const MAX_NAMES_BYTES: usize = 2 * MAX_TENSORS * (MAX_TENSOR_NAME_BYTES + size_of::<u32>()) + MAX_LABELS_BYTES;
 
 /// A package that was opened: all that it says, and where its weights lie.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub struct Package {
     pub outputs: Vec<TensorSpec>,
     /// Plans, ascending by shape variant, then by batch size.
     pub plans: Vec<Plan>,
+    /// What each launch of the plans computes, if the package says so.
+    pub labels: Labels,
     /// For people and clients.
     pub card: Card,
     /// Where each weight page lies.
@@ -128,7 +134,7 @@ fn check_layout(header: &Header, file_bytes: u64) -> Result<(), Placed> {
     let blocks = pages * (page_bytes / CHECKSUM_BLOCK_BYTES);
     let up_to = [
         (SectionName::Plans, &sections.plans, MAX_PLANS_BYTES),
-        (SectionName::Names, &sections.names, 2 * MAX_TENSORS * (MAX_TENSOR_NAME_BYTES + size_of::<u32>())),
+        (SectionName::Names, &sections.names, MAX_NAMES_BYTES),
         (SectionName::Card, &sections.card, MAX_CARD_BYTES),
     ];
     let exactly = [
@@ -176,7 +182,7 @@ fn assemble(path: &Path, header: &Header, bytes: SectionBytes, file_bytes: u64) 
         }
     }
     let mut plans = plan_codec::decode(&bytes.plans, sections.plans.offset)?;
-    plan_codec::decode_names(&bytes.names, sections.names.offset, &mut plans)?;
+    let labels = plan_codec::decode_names(&bytes.names, sections.names.offset, &mut plans)?;
     let Plans { target, page_bytes, inputs, outputs, plans } = plans;
     if target as u16 != header.target || page_bytes != header.page_bytes {
         return Err((0, Fault::Value { what: "the target or page size", found: u64::from(header.target) }));
@@ -192,6 +198,7 @@ fn assemble(path: &Path, header: &Header, bytes: SectionBytes, file_bytes: u64) 
         inputs,
         outputs,
         plans,
+        labels,
         card: Card::new(bytes.card).map_err(|fault| (sections.card.offset, fault))?,
         pages: decode_pages(&bytes.pages, sections.pages.offset, u64::from(page_bytes), file_bytes)?,
         checksums: bytes.checksums.chunks_exact(size_of::<u32>()).map(bytemuck::pod_read_unaligned).collect(),

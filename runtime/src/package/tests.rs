@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::base::limits::{CHECKSUM_BLOCK_BYTES, MAX_LAUNCHES};
+use crate::base::limits::{CHECKSUM_BLOCK_BYTES, MAX_LABEL_BYTES, MAX_LABELS_BYTES, MAX_LAUNCHES};
 use crate::base::{BatchSize, ShapeId};
 
 const PAGE_BYTES: usize = CHECKSUM_BLOCK_BYTES * 2;
@@ -28,6 +28,10 @@ fn plan(shape: u8, batch: u8) -> Plan {
     }
 }
 
+fn texts(of_plan: [&str; 2]) -> Vec<String> {
+    of_plan.map(str::to_owned).to_vec()
+}
+
 fn contents() -> Contents {
     Contents {
         name: "sample".to_owned(),
@@ -36,6 +40,7 @@ fn contents() -> Contents {
         inputs: vec![spec("x", &[&[3, 8, 8], &[3, 8, 16]])],
         outputs: vec![spec("y", &[&[10], &[20]])],
         plans: vec![plan(0, 1), plan(0, 2), plan(1, 1)],
+        labels: Labels::new(&[["conv1 + relu1", "fc"], ["conv1 + relu1", "fc"], ["conv1", "fc"]].map(texts)),
         card: Card::new(br#"{"labels":["a","b"]}"#.to_vec()).unwrap(),
         page_count: 2,
     }
@@ -83,6 +88,9 @@ fn what_was_written_is_read() {
     assert_eq!(fs::metadata(&path).unwrap().len(), written.bytes);
     assert_eq!((&package.inputs, &package.outputs), (&wanted.inputs, &wanted.outputs));
     assert_eq!((&package.plans, &package.card, package.name.as_str()), (&wanted.plans, &wanted.card, "sample"));
+    assert_eq!(package.labels, wanted.labels);
+    assert_eq!((package.labels.of(1, 0), package.labels.of(2, 0)), (Some("conv1 + relu1"), Some("conv1")));
+    assert_eq!((package.labels.of(3, 0), package.labels.of(0, 2)), (None, None));
     assert_eq!(package.slot_layout(ShapeId(1)).unwrap().inputs.bytes, 3 * 8 * 16 * 4);
     assert_eq!(package.plan(ShapeId(0), BatchSize::new(2).unwrap()), Some(&wanted.plans[1]));
     assert_eq!(package.plan(ShapeId(1), BatchSize::new(2).unwrap()), None);
@@ -101,12 +109,37 @@ fn equal_contents_give_equal_bytes_and_names_don_t_change_the_architecture() {
     let mut renamed = contents();
     renamed.name = "other".to_owned();
     renamed.inputs[0].name = "z".to_owned();
+    renamed.labels = Labels::default();
     renamed.card = Card::default();
     let three = write(&path("three"), renamed);
     assert_eq!(fs::read(path("one")).unwrap(), fs::read(path("two")).unwrap());
     assert_eq!(one, two);
     assert_eq!(one.architecture, three.architecture);
     assert_ne!(one.id, three.id);
+}
+
+#[test]
+fn a_package_without_labels_opens_and_those_of_other_plans_are_not_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("sample.cwk");
+    write(&path, Contents { labels: Labels::default(), ..contents() });
+    let package = Package::open(&path).unwrap();
+    assert_eq!((package.labels.of(0, 0), &package.plans), (None, &contents().plans));
+    let labels = Labels::new(&[texts(["a", "b"])]);
+    let refused = PackageWriter::create(&path, Contents { labels, ..contents() });
+    assert!(matches!(refused, Err(PackageError::Unwritable { fault: Fault::Value { .. }, .. })));
+}
+
+#[test]
+fn labels_are_cut_and_too_many_are_left_out() {
+    let long = "é".repeat(MAX_LABEL_BYTES);
+    let labels = Labels::new(&[vec![long.clone(), "x".to_owned()]]);
+    assert_eq!(labels.of(0, 0), Some(&long[..MAX_LABEL_BYTES]));
+    let number = |i: usize| format!("{i:0>width$}", width = MAX_LABEL_BYTES);
+    let most = (MAX_LABELS_BYTES - 2) / (MAX_LABEL_BYTES + 4);
+    let of = |count: usize| Labels::new(&[(0..count).map(number).collect()]);
+    assert_eq!(of(most).of(0, most - 1), Some(number(most - 1).as_str()));
+    assert_eq!(of(most + 1), Labels::default());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use bytemuck::Zeroable;
 use super::card::Card;
 use super::error::{Fault, PackageError};
 use super::header::{Digest, HEADER_BYTES, Header, MAGIC, Section, Sections, VERSION};
+use super::labels::Labels;
 use super::page_ref::PageRef;
 use super::plan::{Plan, Target, TensorSpec};
 use super::plan_codec::{self, Plans};
@@ -31,6 +32,8 @@ pub struct Contents {
     pub outputs: Vec<TensorSpec>,
     /// Plans, ascending by shape variant, then by batch size.
     pub plans: Vec<Plan>,
+    /// What each launch of the plans computes, or nothing.
+    pub labels: Labels,
     /// For people and clients.
     pub card: Card,
     /// How many weight pages will follow.
@@ -50,6 +53,8 @@ pub struct Written {
 
 /// Writes a package into a temporary file beside its path, page by page; [`PackageWriter::finish`]
 /// makes it durable and gives it its name. Dropped before that, it leaves nothing.
+///
+/// [`PackageWriter::complete`] stops before the name, for whoever wants to look at it first.
 #[derive(Debug)]
 pub struct PackageWriter {
     path: PathBuf,
@@ -58,6 +63,29 @@ pub struct PackageWriter {
     small: SmallSections,
     weights: blake3::Hasher,
     checksums: Vec<u32>,
+}
+
+/// A package that is whole, under a temporary name. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Complete {
+    writer: PackageWriter,
+    written: Written,
+}
+
+impl Complete {
+    /// The file under its temporary name: it can be opened as a package.
+    pub fn path(&self) -> &Path {
+        &self.writer.temporary.path
+    }
+
+    /// Makes the package durable and gives it its name.
+    ///
+    /// # Errors
+    /// [`PackageError::DiskFull`] or [`PackageError::Io`]; then nothing is left behind.
+    pub fn publish(mut self) -> Result<Written, PackageError> {
+        self.writer.make_durable()?;
+        Ok(self.written)
+    }
 }
 
 /// Sections that are known before the first page.
@@ -131,7 +159,18 @@ impl PackageWriter {
     ///
     /// # Panics
     /// If fewer pages came than were announced.
-    pub fn finish(mut self) -> Result<Written, PackageError> {
+    pub fn finish(self) -> Result<Written, PackageError> {
+        self.complete()?.publish()
+    }
+
+    /// Writes what remains, under a temporary name.
+    ///
+    /// # Errors
+    /// [`PackageError::DiskFull`] or [`PackageError::Io`]; then nothing is left behind.
+    ///
+    /// # Panics
+    /// If fewer pages came than were announced.
+    pub fn complete(mut self) -> Result<Complete, PackageError> {
         let page_count = self.header.page_count as usize;
         let blocks = self.header.page_bytes as usize / CHECKSUM_BLOCK_BYTES;
         assert_eq!(self.checksums.len(), page_count * blocks, "all announced pages were written");
@@ -156,8 +195,10 @@ impl PackageWriter {
         self.header.seal();
         let header = self.header;
         self.write_at(bytemuck::bytes_of(&header), 0)?;
-        self.make_durable()?;
-        Ok(Written { id: header.digest.model_id(), architecture: sections.plans.digest, bytes: total_bytes(&header) })
+        let total = total_bytes(&header);
+        self.temporary.file.set_len(total).map_err(|source| self.refused("extend", source))?;
+        let written = Written { id: header.digest.model_id(), architecture: sections.plans.digest, bytes: total };
+        Ok(Complete { writer: self, written })
     }
 
     /// Lets a test write to a file that refuses.
@@ -167,8 +208,6 @@ impl PackageWriter {
     }
 
     fn make_durable(&mut self) -> Result<(), PackageError> {
-        let total = total_bytes(&self.header);
-        self.temporary.file.set_len(total).map_err(|source| self.refused("extend", source))?;
         self.temporary.file.sync_all().map_err(|source| self.refused("sync", source))?;
         fs::rename(&self.temporary.path, &self.path).map_err(|source| self.refused("rename", source))?;
         self.temporary.kept = true;
@@ -197,7 +236,7 @@ fn total_bytes(header: &Header) -> u64 {
 
 /// The header with its layout but without digests, and the sections that are known already.
 fn prepare(contents: Contents) -> Result<(Header, SmallSections), Fault> {
-    let Contents { name, target, page_bytes, inputs, outputs, plans, card, page_count } = contents;
+    let Contents { name, target, page_bytes, inputs, outputs, plans, labels, card, page_count } = contents;
     let name_fault =
         Fault::Count { what: "bytes of the model's name", found: name.len() as u64, limit: MAX_NAME_BYTES as u64 };
     let mut name_field = [0; MAX_NAME_BYTES];
@@ -211,8 +250,9 @@ fn prepare(contents: Contents) -> Result<(Header, SmallSections), Fault> {
         let limit = MAX_PAGES_PER_MODEL as u64;
         return Err(Fault::Count { what: "weight pages", found: u64::from(page_count), limit });
     }
-    let names = plan_codec::encode_names(&inputs, &outputs)?;
-    let plans = plan_codec::encode(&Plans { target, page_bytes, inputs, outputs, plans })?;
+    let said = Plans { target, page_bytes, inputs, outputs, plans };
+    let plans = plan_codec::encode(&said)?;
+    let names = plan_codec::encode_names(&said.inputs, &said.outputs, &said.plans, &labels)?;
     let small = SmallSections { plans, names, card: card.as_bytes().to_vec() };
     let header = Header {
         magic: MAGIC,

@@ -11,6 +11,9 @@ use crate::import::{self, Options, error::ImportError, normalise::Normalise};
 use crate::print::say_part;
 
 /// Compile an ONNX model into a package
+///
+/// Where a model has batches, two random items are run before the package gets its name, each alone and both
+/// together: if a bit of an output differs, the model is refused.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
     /// The ONNX file
@@ -52,6 +55,10 @@ pub struct ImportArgs {
     /// in the folder clockwork of XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "FILE.toml")]
     tuning: Option<PathBuf>,
+    /// Compute threads of the device that will serve the model: algorithms are timed on as many, by a table of their
+    /// own. Outputs are the same on any number
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
     /// Most memory for the model's constants and tables, in MiB [default: 4096]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     memory: Option<u32>,
@@ -72,6 +79,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
         tuning: Settings {
             source: if args.no_tune { Source::Rule } else { Source::Table(args.tuning) },
             runs_per_load: args.runs_per_load,
+            threads: args.threads.into(),
         },
         memory: args.memory.map(|mib| (mib as usize) << 20),
     };

@@ -19,7 +19,7 @@ use crate::solo::SoloError;
 /// Time in which launches are measured.
 const MEASURE_BUDGET: Duration = Duration::from_secs(2);
 
-/// Shows what a package holds and what each launch of a plan does and costs.
+/// Shows what a package holds and what each launch of a plan does and costs, and which nodes of the file it computes.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// The package
@@ -79,6 +79,8 @@ struct Seen {
     space: Workspace,
     waste: Waste,
     times: Option<Times>,
+    /// By launch: the nodes of the file that it computes; empty if the package does not say.
+    computes: Vec<String>,
 }
 
 /// Runs the command.
@@ -91,7 +93,9 @@ pub fn run(args: &InspectArgs) -> Result<(), InspectError> {
     };
     let all: Vec<Description> = package.plans.iter().flat_map(launches).collect();
     let described = launches(plan);
+    let place = package.plans.iter().position(|other| std::ptr::eq(other, plan)).unwrap_or(0);
     let seen = Seen {
+        computes: (0..described.len()).map_while(|i| package.labels.of(place, i).map(str::to_owned)).collect(),
         space: Workspace::of(&described),
         launches: described,
         waste: Waste::of(all.iter(), package.pages.len(), package.page_bytes),
@@ -175,7 +179,20 @@ fn as_text(package: &Package, plan: &Plan, seen: &Seen) -> String {
             times.peak_flops / 1e9
         );
     }
-    text + "\n" + &table(seen).to_string()
+    text += &format!("\n{}", table(seen));
+    if !seen.computes.is_empty() {
+        text += &format!("\n{}", computed(seen));
+    }
+    text
+}
+
+/// What each launch computes, by nodes of the file: a table of its own, since names are long.
+fn computed(seen: &Seen) -> Table {
+    let mut table = Table::new(&["launch", "kernel", "computes"]);
+    for (index, (launch, nodes)) in seen.launches.iter().zip(&seen.computes).enumerate() {
+        table.row([index.to_string(), launch.kernel.to_owned(), nodes.clone()]);
+    }
+    table
 }
 
 #[expect(clippy::cast_precision_loss, reason = "operations and nanoseconds of a launch are below 2^53")]
@@ -219,6 +236,7 @@ fn as_json(package: &Package, plan: &Plan, seen: &Seen) -> Value {
         });
         json!({
             "kernel": launch.kernel, "what": launch.what, "flops": launch.flops, "tiles": launch.tiles,
+            "computes": seen.computes.get(index),
             "time_ns": seen.times.as_ref().map(|times| times.launches_ns[index]),
             "operands": regions.collect::<Vec<_>>(),
         })

@@ -7,6 +7,7 @@ use kernels::params::BlockError;
 use runtime::package::{Fault, PackageError};
 use thiserror::Error;
 
+use super::prove::ProofError;
 use super::tune::TuneError;
 
 /// Why a model can't be imported. Nothing was written.
@@ -178,6 +179,9 @@ pub enum ImportError {
     /// The package can't be written.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// Its batches are not what they should be.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
 }
 
 /// What is wrong with a node, constant, input or output.

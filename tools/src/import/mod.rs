@@ -5,6 +5,7 @@
 //! batch     graph -> graph for one shape variant and batch size   (shape, element, fold, expand, index)
 //! fuse      fewer operations
 //! lower/    graph -> launches over one weight image      (page, workspace)
+//! prove     the package's batches, run beside their items
 //! ```
 //! The result follows from model, options, target and tuning table alone: the same input gives the same bytes.
 
@@ -23,6 +24,7 @@ pub mod normalise;
 pub mod onnx;
 pub mod op;
 pub mod page;
+pub mod prove;
 pub mod random;
 pub mod report;
 pub mod shape;
@@ -37,7 +39,10 @@ use std::time::Instant;
 
 use runtime::base::limits::{CPU_PAGE_BYTES, IMPORT_MEMORY_BYTES, MAX_AREA_BYTES, MAX_RANK, MAX_TENSORS};
 use runtime::base::{BatchSize, ShapeId};
-use runtime::package::{Card, Contents, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec};
+use runtime::package::{
+    Card, Complete, Contents, Labels, Package, PackageWriter, Plan, Shape, SlotLayout, Target, TensorSpec,
+};
+use sys::memory::give_back_freed;
 
 use self::batch::Unbatchable;
 use self::constant::Constant;
@@ -99,7 +104,10 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let mut tuner = Tuner::new(&options.tuning);
     let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
-    progress(0.9, "writing");
+    // Nothing below looks at it, and the proof needs room for the weights.
+    drop(model);
+    give_back_freed();
+    progress(0.85, "writing");
     let file = options.model.file_stem().unwrap_or_default().to_string_lossy();
     let contents = Contents {
         name: options.name.clone().unwrap_or_else(|| file.into_owned()),
@@ -108,19 +116,16 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         inputs: compiled.inputs,
         outputs: compiled.outputs,
         plans: compiled.plans,
+        labels: compiled.labels,
         card,
         page_count: page::number(image.pages(), "pages").map_err(limit)?,
     };
     let plans = contents.plans.iter().map(PlanReport::of).collect();
     let name = contents.name.clone();
-    let mut writer = PackageWriter::create(&options.package, contents)?;
-    let mut bytes = vec![0; CPU_PAGE_BYTES];
-    for page in 0..image.pages() {
-        let package = options.package.clone();
-        image.read_page(page, &mut bytes).map_err(|source| ImportError::Scratch { package, source })?;
-        writer.push_page(&bytes)?;
-    }
-    let written = writer.finish()?;
+    let complete = write(&options.package, contents, &image)?;
+    let mut proving = |share| progress(0.9 + 0.1 * share, "proving that batches give the bits of single items");
+    let proof = prove::prove(&Package::open(complete.path())?, options.tuning.threads, &mut proving)?;
+    let written = complete.publish()?;
     progress(1.0, "done");
     Ok(Report {
         name,
@@ -131,10 +136,23 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         waste: image.waste(),
         plans,
         choices: compiled.choices,
+        proof,
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
         memory: report::most_memory(),
     })
+}
+
+/// Writes the package, as yet without its name.
+fn write(package: &Path, contents: Contents, image: &WeightImage) -> Result<Complete, ImportError> {
+    let mut writer = PackageWriter::create(package, contents)?;
+    let mut bytes = vec![0; CPU_PAGE_BYTES];
+    for page in 0..image.pages() {
+        let scratch = |source| ImportError::Scratch { package: package.to_owned(), source };
+        image.read_page(page, &mut bytes).map_err(scratch)?;
+        writer.push_page(&bytes)?;
+    }
+    Ok(writer.complete()?)
 }
 
 /// A package's weights before they are written, beside it, in a file without a name.
@@ -165,6 +183,8 @@ pub struct Compiled {
     pub outputs: Vec<TensorSpec>,
     /// Plans, ascending by shape variant, then batch size.
     pub plans: Vec<Plan>,
+    /// Which nodes each of their launches computes.
+    pub labels: Labels,
     /// The algorithms of its convolutions.
     pub choices: Choices,
     /// Why there are plans for batch 1 only, if there are.
@@ -219,20 +239,22 @@ pub fn compile(
     let choices = choose(&singles, tuner, progress)?;
     let total = variants.shapes.len() * batches.len();
     let mut plans = Vec::with_capacity(total);
+    let mut labels = Vec::with_capacity(total);
     for (shape, shapes) in (0u8..).map(ShapeId).zip(&variants.shapes) {
         let beyond = || beyond_a_slot(&inputs, &outputs, shape);
         let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or_else(beyond)?;
         for &batch in batches {
-            progress(0.5 + 0.4 * share(plans.len(), total), "compiling");
+            progress(0.5 + 0.35 * share(plans.len(), total), "compiling");
             let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
-            fuse::fuse(&mut graph);
+            let origins = fuse::fuse(&mut graph);
             graph.forget_unused();
-            let lowered = cpu_f32::lower(&graph, &slot, whole, &choices, image)?;
-            let cpu_f32::Lowered { launches, workspace_bytes } = lowered;
+            let lowered = cpu_f32::lower(&graph, &origins, &slot, whole, &choices, image)?;
+            let cpu_f32::Lowered { launches, computes, workspace_bytes } = lowered;
+            labels.push(computes);
             plans.push(Plan { shape, batch, workspace_bytes, launches });
         }
     }
-    Ok(Compiled { inputs, outputs, plans, choices, unbatchable })
+    Ok(Compiled { inputs, outputs, plans, labels: Labels::new(&labels), choices, unbatchable })
 }
 
 /// Why an item's tensors have no room in a slot.
@@ -252,16 +274,14 @@ fn beyond_a_slot(inputs: &[TensorSpec], outputs: &[TensorSpec], shape: ShapeId) 
 
 /// The algorithms of the convolutions of a model's shape variants.
 fn choose(singles: &[Graph], tuner: &mut Tuner, progress: &mut dyn FnMut(f64, &str)) -> Result<Choices, ImportError> {
-    let fused = |graph: &Graph| {
+    let mut layers = Vec::new();
+    for graph in singles {
+        // One after the other: each has weights of its own once it is fused.
         let mut graph = graph.clone();
         fuse::fuse(&mut graph);
-        graph
-    };
-    let graphs: Vec<Graph> = singles.iter().map(fused).collect();
-    let mut layers = Vec::new();
-    for graph in &graphs {
-        layers.extend(cpu_f32::layers(graph)?);
+        layers.extend(cpu_f32::layers(&graph)?);
     }
+    give_back_freed();
     Ok(tuner.choose(&layers, &mut |share, what| progress(0.1 + 0.4 * share, what))?)
 }
 

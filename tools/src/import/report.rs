@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime::package::{Plan, Written};
 
 use super::batch::Unbatchable;
+use super::prove::Proof;
 use super::tune::Choices;
 
 /// What an import made.
@@ -27,6 +28,8 @@ pub struct Report {
     pub choices: Choices,
     /// The plans.
     pub plans: Vec<PlanReport>,
+    /// What running the batch proved; none if there is none.
+    pub proof: Option<Proof>,
     /// Why there are plans for batch 1 only, if there are.
     pub unbatchable: Option<Unbatchable>,
     /// How long it took.
@@ -88,6 +91,9 @@ impl fmt::Display for Report {
         writeln!(f, "  time      {:>8.2} s", self.took.as_secs_f64())?;
         if let Some(memory) = self.memory {
             writeln!(f, "  memory    {:>8.1} MiB at most", mib(memory))?;
+        }
+        if let Some(Proof { variants, of }) = self.proof {
+            writeln!(f, "  batch     proven by running: {variants} of {of} shape variants")?;
         }
         writeln!(f, "  shape  batch  launches  workspace MiB")?;
         for plan in &self.plans {

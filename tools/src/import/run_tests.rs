@@ -1,6 +1,8 @@
 //! Small models, imported and run: operators with whole numbers, without a batch, with bound constants.
 
 mod attention;
+mod batches;
+mod labels;
 mod views;
 
 use std::collections::HashMap;
@@ -9,13 +11,16 @@ use kernels::image::InstructionSet;
 use prost::Message;
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{Package, TensorType};
+use tempfile::TempDir;
 
+use super::error::ImportError;
 use super::normalise::Normalise;
 use super::onnx::tensor_shape_proto::{Dimension, dimension};
 use super::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
     ValueInfoProto, tensor_proto::DataType, type_proto,
 };
+use super::report::Report;
 use super::{Options, import};
 use crate::npy::Array;
 use crate::solo::{Cut, Solo};
@@ -103,8 +108,8 @@ impl Model {
         first
     }
 
-    /// The bytes of its outputs on each instruction set.
-    fn answers(mut self, outputs: &[(&str, DataType)]) -> Vec<(InstructionSet, Vec<Vec<u8>>)> {
+    /// What its import says, and the folder with the package `m.cwk`.
+    fn imported(mut self, outputs: &[(&str, DataType)]) -> (TempDir, Result<Report, ImportError>) {
         self.graph.output = outputs.iter().map(|(name, kind)| info(name, *kind, &[])).collect();
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -121,13 +126,21 @@ impl Model {
         }
         let (model, package, normalise) = (path("m.onnx"), path("m.cwk"), self.normalise);
         let options = Options { model, package, constants, normalise, ..Options::default() };
-        import(&options, &mut |_, _| {}).unwrap();
-        let package = Package::open(&options.package).unwrap();
+        let report = import(&options, &mut |_, _| {});
+        (folder, report)
+    }
+
+    /// The bytes of its outputs on each instruction set.
+    fn answers(mut self, outputs: &[(&str, DataType)]) -> Vec<(InstructionSet, Vec<Vec<u8>>)> {
+        let inputs = std::mem::take(&mut self.inputs);
+        let (folder, report) = self.imported(outputs);
+        report.unwrap();
+        let package = Package::open(folder.path().join("m.cwk")).unwrap();
         let answer = |set| {
             let mut solo = Solo::load(&package, ShapeId(0), BatchSize::ALL[0], set, 1, Cut::Whole).unwrap();
             let layout = solo.layout().clone();
             let mut area = vec![0; layout.inputs.bytes as usize];
-            for (field, input) in layout.inputs.fields.iter().zip(&self.inputs) {
+            for (field, input) in layout.inputs.fields.iter().zip(&inputs) {
                 area[field.offset as usize..][..input.len()].copy_from_slice(input);
             }
             solo.write_inputs(&area).unwrap();

@@ -115,6 +115,22 @@ fn normalisation_activation_and_residual_move_into_convolutions() {
 }
 
 #[test]
+fn weights_that_were_scaled_are_kept_once() {
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let first = b.conv(x, 16, 16, 1);
+    let statistics: Vec<ValueId> = (0..4).map(|_| b.given(Constant::floats(vec![16], vec![2.0; 16]))).collect();
+    let normal = b.node(Op::BatchNorm { epsilon: 0.0 }, &[&[first], statistics.as_slice()].concat());
+    let scale = b.given(Constant::floats(vec![1, 16, 1, 1], vec![3.0; 16]));
+    b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[normal, scale]);
+    let graph = fused(&b.finish(), &[16, 4, 4]);
+    let uses = graph.uses();
+    let held = graph.values.iter().enumerate().filter(|(_, value)| value.constant.is_some());
+    let held: Vec<usize> = held.map(|(id, _)| uses[id]).collect();
+    assert_eq!(held, [1, 1], "the weights and the bias of the one convolution");
+}
+
+#[test]
 fn an_affine_function_moves_into_an_unpadded_convolution_only() {
     // Where it can't move it is one convolution of each channel by itself.
     for (size, nodes) in [(1, 2), (3, 3)] {

@@ -19,8 +19,9 @@ fn serve_fails(house: &House, words: &[&str]) {
 
 /// Writes the package at `path` again, with pages of another size.
 fn write_with_pages_of(bytes: u32, path: &Path) {
-    let Package { name, target, inputs, outputs, plans, card, .. } = Package::open(path).expect("written by import");
-    let contents = Contents { name, target, page_bytes: bytes, inputs, outputs, plans, card, page_count: 1 };
+    let Package { name, target, inputs, outputs, plans, labels, card, .. } =
+        Package::open(path).expect("written by import");
+    let contents = Contents { name, target, page_bytes: bytes, inputs, outputs, plans, labels, card, page_count: 1 };
     let mut writer = PackageWriter::create(path, contents).expect("a temporary file can be written");
     writer.push_page(&vec![0; bytes as usize]).expect("a temporary file can be written");
     writer.finish().expect("a temporary file can be written");

@@ -4,6 +4,7 @@
 mod affine;
 mod attach;
 mod attention;
+mod origins;
 mod pattern;
 mod simplify;
 
@@ -14,11 +15,14 @@ use super::graph::{Graph, Node, ValueId};
 use super::op::Op;
 use kernels::params::BinaryOp;
 
+pub use self::origins::Origins;
+
 /// One rule: changes the graph at node `index` if it applies there.
 type Rule = fn(&mut Graph, &Facts, usize) -> bool;
 
-/// Fuses until no rule applies. Shapes must be known.
-pub fn fuse(graph: &mut Graph) {
+/// Fuses until no rule applies, and says what became of which node. Shapes must be known.
+pub fn fuse(graph: &mut Graph) -> Origins {
+    let mut origins = Origins::new(graph);
     let stages: [&[Rule]; 5] = [
         &[simplify::identity, simplify::matmul, simplify::global_mean, pattern::layer_norm],
         &[pattern::hard_swish, pattern::gated, pattern::gelu, attention::attention],
@@ -27,19 +31,26 @@ pub fn fuse(graph: &mut Graph) {
         &[attach::residual, attach::activation],
     ];
     for rules in stages {
-        exhaust(graph, rules);
+        exhaust(graph, rules, &mut origins);
     }
     simplify::batch_norm(graph);
-    exhaust(graph, &[attach::activation]);
+    exhaust(graph, &[attach::activation], &mut origins);
+    origins
 }
 
-fn exhaust(graph: &mut Graph, rules: &[Rule]) {
+fn exhaust(graph: &mut Graph, rules: &[Rule], origins: &mut Origins) {
     let mut index = 0;
     let mut facts = Facts::new(graph);
     while index < graph.nodes.len() {
+        // Whatever a rule does to the nodes before it, the result keeps its name.
+        let output = graph.nodes[index].output();
         if rules.iter().any(|rule| rule(graph, &facts, index)) {
             graph.remove_dead();
-            facts = Facts::new(graph);
+            // Weights that were scaled are there anew; several such rules in a row would keep as many copies.
+            graph.forget_unused();
+            let now = Facts::new(graph);
+            origins.follow(&facts.makers, &now.makers, output);
+            facts = now;
             // Rules look backwards only, and what changed may let a rule apply a little before.
             index = index.saturating_sub(8);
         } else {

@@ -61,9 +61,11 @@ fn heads(model: Model, from: &str, to: &str, perm: &[i64]) -> Model {
     model.node("Reshape", &[from, "heads"], &rows, vec![]).node("Transpose", &[&rows], to, vec![ints("perm", perm)])
 }
 
-#[test]
-fn attention_of_three_products_is_right() {
-    let (x, mask) = (noise(1, TOKENS * WIDTH), [0.0, 0.5, -10000.0, -1.0, 0.25]);
+/// Attention to `x`, its scores masked by a sum or, where there is a number, by a choice between them and it.
+fn three_products(choice: Option<f32>) {
+    let (x, summed) = (noise(1, TOKENS * WIDTH), [0.0, 0.5, -10000.0, -1.0, 0.25]);
+    let kept = [1u8, 1, 0, 1, 0];
+    let mask = if choice.is_some() { kept.map(|kept| if kept == 1 { 0.0 } else { -10000.0 }) } else { summed };
     let weights = noise(2, WIDTH * 3 * WIDTH).iter().map(|w| w * 0.5).collect::<Vec<f32>>();
     let part = |part: usize| -> Vec<f32> {
         weights.chunks(3 * WIDTH).flat_map(|row| row[part * WIDTH..][..WIDTH].to_vec()).collect()
@@ -71,7 +73,6 @@ fn attention_of_three_products_is_right() {
     let wanted = reference(&product(&wide(&x), &weights, [TOKENS, WIDTH, 3 * WIDTH]), &mask);
     let mut model = Model::default()
         .input("x", FLOAT, &[1, 5, 24], &x)
-        .input("mask", FLOAT, &[1, 1, 1, 5], &mask)
         .stored("heads", INT64, &[4], &[0i64, 0, 3, 8])
         .stored("rows", INT64, &[3], &[0i64, 0, 24])
         .stored("root", FLOAT, &[], &[8f32.sqrt()]);
@@ -82,15 +83,37 @@ fn attention_of_three_products_is_right() {
     model = heads(model, "q", "queries", &[0, 2, 1, 3]);
     model = heads(model, "k", "keys", &[0, 2, 3, 1]);
     model = heads(model, "v", "values", &[0, 2, 1, 3]);
+    let model = model.node("MatMul", &["queries", "keys"], "products", vec![]).node(
+        "Div",
+        &["products", "root"],
+        "scores",
+        vec![],
+    );
+    let model =
+        match choice {
+            None => model.input("mask", FLOAT, &[1, 1, 1, 5], &mask).node("Add", &["scores", "mask"], "masked", vec![]),
+            Some(number) => model
+                .input("kept", BOOL, &[1, 1, 1, 5], &kept)
+                .stored("number", FLOAT, &[], &[number])
+                .node("Where", &["kept", "scores", "number"], "masked", vec![]),
+        };
     let model = model
-        .node("MatMul", &["queries", "keys"], "products", vec![])
-        .node("Div", &["products", "root"], "scores", vec![])
-        .node("Add", &["scores", "mask"], "masked", vec![])
         .node("Softmax", &["masked"], "shares", vec![int("axis", 3)])
         .node("MatMul", &["shares", "values"], "context", vec![])
         .node("Transpose", &["context"], "tokens", vec![ints("perm", &[0, 2, 1, 3])])
         .node("Reshape", &["tokens", "rows"], "y", vec![]);
     compare(model, &wanted);
+}
+
+#[test]
+fn attention_of_three_products_is_right() {
+    three_products(None);
+}
+
+#[test]
+fn attention_to_chosen_scores_is_right() {
+    three_products(Some(f32::NEG_INFINITY));
+    three_products(Some(f32::MIN));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use kernels::launch::Kernel;
 use kernels::params::{self, ActivationKind, Block};
 
 use super::*;
+use crate::import::element::Element;
 
 const SOFTMAX: Op = Op::Softmax { axis: -1, flatten: false };
 
@@ -22,6 +23,8 @@ struct Form {
     keys: bool,
     products: bool,
     mask: Option<&'static [usize]>,
+    /// Scores are chosen by a condition of these dimensions, where it is true or where it is false; else a number.
+    choice: Option<(&'static [usize], bool, f32)>,
     shown: bool,
 }
 
@@ -49,6 +52,13 @@ fn attention(form: Form) -> Graph {
         let mask = b.constant(dims);
         scores = b.add(scores, mask);
     }
+    if let Some((dims, kept, other)) = form.choice {
+        let truths = (0..dims.iter().product::<usize>()).map(|i| i64::from(i % 2 == 0)).collect();
+        let condition = b.given(Constant::integers(dims.to_vec(), truths).with_element(Element::Bool));
+        let other = number(&mut b, other);
+        let [first, second] = if kept { [scores, other] } else { [other, scores] };
+        scores = b.node(Op::Where, &[condition, first, second]);
+    }
     let shares = b.node(SOFTMAX, &[scores]);
     b.node(Op::MatMul { scale: 1.0 }, &[shares, x]);
     fused(&b.finish(), &[3, 5, 8])
@@ -68,6 +78,27 @@ fn attention_is_one_operation_wherever_it_scales() {
         let [_, node] = graph.nodes.as_slice() else { panic!("a transpose and an attention, not {:?}", graph.nodes) };
         assert_eq!((&node.op, node.inputs.len()), (&Op::Attention { scale: wanted }, inputs));
         assert_eq!(graph.dims(node.output()), [1, 3, 5, 8]);
+    }
+}
+
+#[test]
+fn a_choice_of_scores_becomes_a_mask() {
+    for kept in [true, false] {
+        let choice = Some((&[1, 1, 1, 5][..], kept, f32::NEG_INFINITY));
+        let graph = attention(Form { products: true, choice, ..Form::default() });
+        let [_, mask, node] = graph.nodes.as_slice() else { panic!("three operations, not {:?}", graph.nodes) };
+        assert_eq!((&node.op, node.input(3)), (&Op::Attention { scale: 0.25 }, Some(mask.output())));
+        assert_eq!(graph.dims(mask.output()), [1, 1, 1, 5]);
+        let sides = [0, 1].map(|side| graph.constant_input(mask, side).and_then(Constant::scalar).unwrap());
+        assert_eq!(sides, if kept { [0.0, f32::NEG_INFINITY] } else { [f32::NEG_INFINITY, 0.0] });
+    }
+}
+
+#[test]
+fn a_choice_stays_where_scores_would_count_beside_its_number_or_it_has_no_row() {
+    for (dims, other) in [(&[1, 1, 1, 5][..], -10_000.0), (&[1, 1, 5, 1], f32::MIN)] {
+        let graph = attention(Form { choice: Some((dims, true, other)), ..Form::default() });
+        assert!(!graph.nodes.iter().any(|node| matches!(node.op, Op::Attention { .. })));
     }
 }
 

@@ -15,7 +15,7 @@ use kernels::params::{Activation, Conv, Enter, LANES, Leave, Unary, Winograd, bl
 use runtime::base::limits::CPU_PAGE_BYTES;
 use runtime::base::{BatchSize, ShapeId};
 use runtime::package::{
-    Card, Contents, Package, PackageError, PackageWriter, Plan, Shape, Target, TensorSpec, TensorType,
+    Card, Contents, Labels, Package, PackageError, PackageWriter, Plan, Shape, Target, TensorSpec, TensorType,
 };
 use sys::cpu::CpuConfig;
 use thiserror::Error;
@@ -63,17 +63,17 @@ impl MeasureError {
     }
 }
 
-/// Median times of `layer`, one item on one thread.
+/// Median times of `layer`, one item on so many compute threads.
 ///
 /// # Errors
 /// [`MeasureError`].
-pub fn measure(layer: &Layer) -> Result<Times, MeasureError> {
+pub fn measure(layer: &Layer, threads: usize) -> Result<Times, MeasureError> {
     let algorithms: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(|&one| layer.allows(one)).collect();
     let folder = tempfile::tempdir().map_err(MeasureError::scratch)?;
     let path = folder.path().join("layer.cwk");
     write(layer, &algorithms, &path)?;
     let package = Package::open(&path)?;
-    let config = CpuConfig { spin_ns: AWAKE_NS, ..CpuConfig::default() };
+    let config = CpuConfig { compute_threads: threads, spin_ns: AWAKE_NS, ..CpuConfig::default() };
     let set = InstructionSet::best();
     let mut solo = Solo::load_on(&package, ShapeId(0), BatchSize::ONE, set, &config, Cut::EachLaunch)?;
     let mut samples: Vec<Vec<u64>> = vec![Vec::new(); algorithms.len()];
@@ -150,6 +150,7 @@ fn write(layer: &Layer, algorithms: &[Algorithm], path: &std::path::Path) -> Res
         inputs: tensor("x", &[channels, block.in_h, block.in_w]),
         outputs: tensor("y", &[block.out_channels, block.out_h, block.out_w]),
         plans: vec![plan],
+        labels: Labels::default(),
         card: Card::default(),
         page_count: number(image.pages(), "pages")?,
     };
@@ -205,7 +206,10 @@ mod tests {
     #[test]
     fn every_algorithm_of_a_layer_is_run_and_timed() {
         let layer = Layer { in_channels: 32, out_channels: 48, groups: 1, input: [9, 9], output: [9, 9], pads: [1, 1] };
-        let times = measure(&layer).unwrap();
-        assert!(times.direct > 0 && times.patches_2 > Some(0) && times.patches_4 > Some(0), "{times:?}");
+        for threads in [1, 2] {
+            let times = measure(&layer, threads).unwrap();
+            assert!(times.direct > 0 && times.patches_2 > Some(0) && times.patches_4 > Some(0), "{times:?}");
+        }
+        assert!(matches!(measure(&layer, 0), Err(MeasureError::Solo(_))));
     }
 }

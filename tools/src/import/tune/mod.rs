@@ -30,11 +30,13 @@ pub struct Settings {
     /// Runs of a model for each load of its weights: more favour quick algorithms, fewer small weights,
     /// 0 the smallest weights alone.
     pub runs_per_load: u64,
+    /// Compute threads of the device that the model will run on: each number of them has times of its own.
+    pub threads: usize,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { source: Source::Rule, runs_per_load: 10 }
+        Settings { source: Source::Rule, runs_per_load: 10, threads: 1 }
     }
 }
 
@@ -103,7 +105,7 @@ impl Choices {
 }
 
 /// What identifies weights: their values, and how they are cut into channels.
-fn digest(layer: &Layer, weights: &[f32]) -> Hash {
+pub fn digest(layer: &Layer, weights: &[f32]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(bytemuck::cast_slice(&[layer.in_channels, layer.out_channels, layer.groups]));
     hasher.update(bytemuck::cast_slice(weights));
@@ -123,7 +125,7 @@ impl Tuner {
     /// [`TuneError`].
     pub fn choose(
         &mut self,
-        layers: &[(Layer, &[f32])],
+        layers: &[(Layer, Hash)],
         progress: &mut dyn FnMut(f64, &str),
     ) -> Result<Choices, TuneError> {
         let mut choices = Choices::default();
@@ -133,14 +135,13 @@ impl Tuner {
         // In the order of the model, so that the file of a table grows in the same order too.
         let mut order: Vec<Hash> = Vec::new();
         let mut shapes: HashMap<Hash, Vec<Layer>> = HashMap::new();
-        for (layer, weights) in layers {
-            let hash = digest(layer, weights);
+        for &(layer, hash) in layers {
             let known = shapes.entry(hash).or_insert_with(|| {
                 order.push(hash);
                 Vec::new()
             });
-            if !known.contains(layer) {
-                known.push(*layer);
+            if !known.contains(&layer) {
+                known.push(layer);
             }
         }
         for (done, hash) in order.iter().enumerate() {
@@ -178,18 +179,21 @@ impl Tuner {
 
     /// Nanoseconds of one item.
     fn time(&mut self, layer: &Layer, algorithm: Algorithm) -> Result<Option<u64>, TuneError> {
-        let Source::Table(path) = &self.settings.source else { return Ok(rule::cost(layer, algorithm)) };
+        let threads = self.settings.threads;
+        let Source::Table(path) = &self.settings.source else {
+            // The fit is for one thread; how well the tiles of a layer divide among several it does not know.
+            return Ok(rule::cost(layer, algorithm).map(|ns| ns / threads as u64));
+        };
         let table = match &mut self.table {
             Some(table) => table,
-            none => none.insert(Table::open(path.as_deref())?),
+            none => none.insert(Table::open(path.as_deref(), threads)?),
         };
         if let Some(times) = table.times(layer) {
             return Ok(times.of(algorithm));
         }
         let failed = |source| TuneError::Measure { layer: *layer, source: Box::new(source) };
-        let times = measure::measure(layer).map_err(failed)?;
-        table.keep(layer, times)?;
-        Ok(times.of(algorithm))
+        let times = measure::measure(layer, threads).map_err(failed)?;
+        Ok(table.keep(layer, times)?.of(algorithm))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The tuning table: what each layer took on one kind of device, kept in a file for ever.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io, process};
+use std::{env, fs, io};
 
 use kernels::image::InstructionSet;
 use serde::{Deserialize, Serialize};
@@ -87,9 +88,10 @@ pub struct Table {
     content: Content,
 }
 
-/// This kind of device: processor and instruction set.
-pub fn device() -> String {
-    format!("{}, {}", sys::probe::Machine::probe().processor, InstructionSet::best().name())
+/// This kind of device: processor, instruction set and, where there are several, compute threads.
+fn device(threads: usize) -> String {
+    let one = format!("{}, {}", sys::probe::Machine::probe().processor, InstructionSet::best().name());
+    if threads == 1 { one } else { format!("{one}, {threads} threads") }
 }
 
 /// Where the table of that device lies if nobody says otherwise.
@@ -102,30 +104,19 @@ fn usual_path(device: &str) -> Result<PathBuf, TableError> {
 }
 
 impl Table {
-    /// The table in that file, or in the usual one; without a file, an empty one.
+    /// The table in that file, or in the usual one, for a device of so many compute threads; without a file, an
+    /// empty one.
     ///
     /// # Errors
     /// [`TableError`]; a table of another device is refused.
-    pub fn open(path: Option<&Path>) -> Result<Table, TableError> {
-        Table::open_for(device(), path)
+    pub fn open(path: Option<&Path>, threads: usize) -> Result<Table, TableError> {
+        Table::open_for(device(threads), path)
     }
 
     fn open_for(device: String, path: Option<&Path>) -> Result<Table, TableError> {
         let path = path.map_or_else(|| usual_path(&device), |path| Ok(path.to_owned()))?;
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Table { path, content: Content { device, nanoseconds: BTreeMap::new() } });
-            }
-            Err(source) => return Err(TableError::File { path, action: "read", source }),
-        };
-        match toml::from_str::<Content>(&text) {
-            Err(source) => Err(TableError::Syntax { path, source }),
-            Ok(content) if content.device != device => {
-                Err(TableError::Device { path, found: content.device, wanted: device })
-            }
-            Ok(content) => Ok(Table { path, content }),
-        }
+        let content = read(&path, &device)?.unwrap_or_else(|| Content { device, nanoseconds: BTreeMap::new() });
+        Ok(Table { path, content })
     }
 
     /// What is known of `layer`.
@@ -133,22 +124,54 @@ impl Table {
         self.content.nanoseconds.get(&layer.to_string()).copied()
     }
 
-    /// Keeps what `layer` took, in the file too, which is replaced as a whole.
+    /// Keeps what `layer` took, in the file too, which is replaced as a whole. What others put there since it was
+    /// read stays, and counts where they measured the same layer: that is returned.
     ///
     /// # Errors
-    /// [`TableError::File`].
-    pub fn keep(&mut self, layer: &Layer, times: Times) -> Result<(), TableError> {
-        self.content.nanoseconds.insert(layer.to_string(), times);
-        let text = toml::to_string(&self.content)
-            .unwrap_or_else(|error| unreachable!("names and numbers can be written: {error}"));
+    /// [`TableError`].
+    pub fn keep(&mut self, layer: &Layer, times: Times) -> Result<Times, TableError> {
         let failed = |source| TableError::File { path: self.path.clone(), action: "write", source };
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        let fresh = self.path.with_extension(format!("{}.tmp", process::id()));
+        // A file of its own: the table's is replaced, and a lock would stay with the old one.
+        let lock = File::create(beside(&self.path, "lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        if let Some(content) = read(&self.path, &self.content.device)? {
+            self.content.nanoseconds.extend(content.nanoseconds);
+        }
+        let kept = *self.content.nanoseconds.entry(layer.to_string()).or_insert(times);
+        let text = toml::to_string(&self.content)
+            .unwrap_or_else(|error| unreachable!("names and numbers can be written: {error}"));
+        let fresh = beside(&self.path, "tmp");
         fs::write(&fresh, text).map_err(failed)?;
-        fs::rename(&fresh, &self.path).map_err(failed)
+        fs::rename(&fresh, &self.path).map_err(failed)?;
+        Ok(kept)
     }
+}
+
+/// The table of `device` in that file; none if there is no file.
+fn read(path: &Path, device: &str) -> Result<Option<Content>, TableError> {
+    let path = path.to_owned();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(TableError::File { path, action: "read", source }),
+    };
+    match toml::from_str::<Content>(&text) {
+        Err(source) => Err(TableError::Syntax { path, source }),
+        Ok(content) if content.device != device => {
+            Err(TableError::Device { path, found: content.device, wanted: device.to_owned() })
+        }
+        Ok(content) => Ok(Some(content)),
+    }
+}
+
+/// The file of that name with another ending behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{ending}"));
+    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -177,6 +200,46 @@ mod tests {
         assert!(matches!(other, Err(TableError::Device { found, .. }) if found == "a"));
         fs::write(&path, "device = 3").unwrap();
         assert!(matches!(Table::open_for("a".to_owned(), Some(&path)), Err(TableError::Syntax { .. })));
-        assert_eq!(fs::read_dir(folder.path().join("deep")).unwrap().count(), 1);
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path().join("deep")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["tuning.toml", "tuning.toml.lock"]);
+    }
+
+    /// Two imports that began with the same table.
+    #[test]
+    fn what_another_kept_meanwhile_stays_and_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tuning.toml");
+        let open = || Table::open_for("a".to_owned(), Some(&path)).unwrap();
+        let [slow, quick] = [9, 1].map(|direct| Times { direct, patches_2: None, patches_4: None });
+        let wide = Layer { in_channels: 32, ..layer() };
+        let (mut one, mut other) = (open(), open());
+        one.keep(&layer(), slow).unwrap();
+        other.keep(&wide, slow).unwrap();
+        assert_eq!(other.keep(&layer(), quick).unwrap(), slow, "what was kept first counts for ever");
+        assert_eq!(other.times(&layer()), Some(slow));
+        let table = open();
+        assert_eq!((table.times(&layer()), table.times(&wide)), (Some(slow), Some(slow)));
+    }
+
+    #[test]
+    fn many_that_keep_at_once_lose_nothing() {
+        const EACH: u32 = 20;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tuning.toml");
+        let numbered = |number| Layer { in_channels: 1 + number, ..layer() };
+        let times = Times { direct: 7, patches_2: None, patches_4: None };
+        std::thread::scope(|scope| {
+            for who in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut table = Table::open_for("a".to_owned(), Some(path)).unwrap();
+                    (0..EACH).for_each(|n| _ = table.keep(&numbered(who * EACH + n), times).unwrap());
+                });
+            }
+        });
+        let table = Table::open_for("a".to_owned(), Some(&path)).unwrap();
+        assert!((0..4 * EACH).all(|number| table.times(&numbered(number)) == Some(times)));
     }
 }

@@ -28,6 +28,7 @@ use self::view::{Blocked, BufferId, View, blocks_of};
 use self::weights::Packing;
 use crate::import::element::Element;
 use crate::import::error::{ImportError, Why};
+use crate::import::fuse::Origins;
 use crate::import::graph::{Graph, Node, ValueId};
 use crate::import::op::Op;
 use crate::import::page::{WeightImage, number};
@@ -42,15 +43,18 @@ pub use self::window::layers;
 pub struct Lowered {
     /// Launches in execution order.
     pub launches: Vec<Launch>,
+    /// For each of them, the nodes that it computes.
+    pub computes: Vec<String>,
     /// Workspace that they need, in bytes.
     pub workspace_bytes: u32,
 }
 
 /// Lowers a fused graph whose inputs and outputs lie in slots of that layout: an item of each is all of
 /// it if it is `whole`, else what lies behind dimension 0, the batch. Weights go into `image`, packed
-/// for the kernels that `choices` names.
+/// for the kernels that `choices` names. `origins` names the nodes of the file.
 pub fn lower(
     graph: &Graph,
+    origins: &Origins,
     slot: &SlotLayout,
     whole: bool,
     choices: &Choices,
@@ -66,6 +70,7 @@ pub fn lower(
         converted: HashMap::new(),
         buffers: Vec::new(),
         steps: Vec::new(),
+        computes: Vec::new(),
     };
     let named = |role, id: ValueId| move |why| ImportError::Tensor { role, name: graph.value(id).name.clone(), why };
     for (&id, field) in graph.inputs.iter().zip(&slot.inputs.fields) {
@@ -73,6 +78,7 @@ pub fn lower(
             Some(node) => lowering.enter_pixels(node, field.offset).map_err(|why| ImportError::at(node, why))?,
             None => lowering.enter(id, field.offset).map_err(named("input", id))?,
         }
+        lowering.name_steps(&format!("input {}", graph.value(id).name));
     }
     for node in &graph.nodes {
         lowering.node(node).map_err(|why| ImportError::at(node, why))?;
@@ -81,12 +87,14 @@ pub fn lower(
             let why = Why::TooLarge { what: "launches", found, limit: MAX_LAUNCHES };
             return Err(ImportError::at(node, why));
         }
+        lowering.name_steps(&origins.of(node));
     }
     for (&id, field) in graph.outputs.iter().zip(&slot.outputs.fields) {
         lowering.leave(id, field.offset).map_err(named("output", id))?;
+        lowering.name_steps(&format!("output {}", graph.value(id).name));
     }
     let last = graph.outputs[0];
-    finish(lowering.steps, &lowering.buffers).map_err(named("output", last))
+    finish(lowering.steps, lowering.computes, &lowering.buffers).map_err(named("output", last))
 }
 
 /// A plan under construction.
@@ -104,6 +112,8 @@ struct Lowering<'a> {
     /// Length of each buffer in elements.
     buffers: Vec<usize>,
     steps: Vec<Step>,
+    /// What each step computes, up to the last node that is done.
+    computes: Vec<String>,
 }
 
 /// How a kernel wants a value to lie.
@@ -116,6 +126,11 @@ enum Form {
 }
 
 impl Lowering<'_> {
+    /// Names what the steps since the last call compute.
+    fn name_steps(&mut self, name: &str) {
+        self.computes.resize(self.steps.len(), name.to_owned());
+    }
+
     fn node(&mut self, node: &Node) -> Result<(), Why> {
         match &node.op {
             Op::Conv(conv, activation) => self.conv(node, conv, *activation),
@@ -336,7 +351,7 @@ fn word_type(element: Element) -> Option<Whole> {
 }
 
 /// Lays out the workspace and makes the operands final.
-fn finish(mut steps: Vec<Step>, buffers: &[usize]) -> Result<Lowered, Why> {
+fn finish(mut steps: Vec<Step>, computes: Vec<String>, buffers: &[usize]) -> Result<Lowered, Why> {
     let mut lives: Vec<Option<Life>> = vec![None; buffers.len()];
     for (now, step) in steps.iter_mut().enumerate() {
         for buffer in step.operands().iter().filter_map(|operand| buffer_of(operand)) {
@@ -357,5 +372,5 @@ fn finish(mut steps: Vec<Step>, buffers: &[usize]) -> Result<Lowered, Why> {
         }
         launches.push(step.launch()?);
     }
-    Ok(Lowered { launches, workspace_bytes: number(layout.bytes, "bytes of workspace")? })
+    Ok(Lowered { launches, computes, workspace_bytes: number(layout.bytes, "bytes of workspace")? })
 }

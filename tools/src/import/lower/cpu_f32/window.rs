@@ -1,5 +1,6 @@
 //! Convolutions and pools.
 
+use blake3::Hash;
 use bytemuck::Zeroable;
 use kernels::params::{Activation, Conv, Depthwise, GlobalPool, LANES, Pool, PoolKind, Window, Winograd};
 
@@ -11,7 +12,7 @@ use crate::import::graph::{Graph, Node};
 use crate::import::op::{self, Op};
 use crate::import::page::number;
 use crate::import::shape;
-use crate::import::tune::{Algorithm, Layer};
+use crate::import::tune::{Algorithm, Layer, digest};
 
 /// The window of a kernel of that size sliding over an image of that size.
 fn window(slide: &op::Slide, image: [usize; 2], kernel: [usize; 2]) -> Result<Window, Why> {
@@ -60,8 +61,8 @@ fn dense_block(graph: &Graph, node: &Node, conv: &op::Conv) -> Result<Conv, Why>
     })
 }
 
-/// The convolutions of a graph for which there is a choice, with their weights.
-pub fn layers(graph: &Graph) -> Result<Vec<(Layer, &[f32])>, ImportError> {
+/// The convolutions of a graph for which there is a choice, with what identifies their weights.
+pub fn layers(graph: &Graph) -> Result<Vec<(Layer, Hash)>, ImportError> {
     let mut found = Vec::new();
     for node in &graph.nodes {
         let (Op::Conv(conv, _), Some(weights)) = (&node.op, graph.constant_input(node, 1)) else { continue };
@@ -69,7 +70,7 @@ pub fn layers(graph: &Graph) -> Result<Vec<(Layer, &[f32])>, ImportError> {
         let layer = Layer::of(&block);
         let windows = Winograd::of(&block, 2).is_some();
         if let (true, Some(values)) = (windows && layer.allows(Algorithm::Patches(2)), weights.as_floats()) {
-            found.push((layer, values));
+            found.push((layer, digest(&layer, values)));
         }
     }
     Ok(found)
