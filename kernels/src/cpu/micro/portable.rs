@@ -1,6 +1,7 @@
 //! Plain arithmetic for any machine: 16 lanes are an array, and the compiler's business.
 
-use super::{Group, Simd};
+use super::{ELSEWHERE, Group, Origins, Simd};
+use std::ops::Range;
 
 /// The token: nothing beyond the baseline is needed.
 #[derive(Clone, Copy)]
@@ -22,6 +23,7 @@ fn each(f: impl Fn(usize) -> f32) -> Array {
 
 impl Simd for Portable {
     type V = Array;
+    type Pick = Origins;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Array {
@@ -38,6 +40,20 @@ impl Simd for Portable {
     unsafe fn store(self, v: Array, to: *mut f32) {
         // SAFETY: 16 elements are writable, says the caller.
         unsafe { to.cast::<[f32; 16]>().write(v.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes(self, from: *const f32, lanes: Range<usize>) -> Array {
+        // SAFETY: the lanes are readable, says the caller.
+        each(|i| if lanes.contains(&i) { unsafe { from.add(i).read() } } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn store_lanes(self, v: Array, to: *mut f32, lanes: Range<usize>) {
+        for i in lanes {
+            // SAFETY: the lanes are writable, says the caller.
+            unsafe { to.add(i).write(v.0[i]) };
+        }
     }
 
     #[inline(always)]
@@ -97,6 +113,16 @@ impl Simd for Portable {
     #[inline(always)]
     fn select_less(self, a: Array, b: Array, x: Array, y: Array) -> Array {
         each(|i| if a.0[i] < b.0[i] { x.0[i] } else { y.0[i] })
+    }
+
+    #[inline(always)]
+    fn pick(self, origins: &Origins) -> Origins {
+        *origins
+    }
+
+    #[inline(always)]
+    fn merge(self, into: Array, from: Array, pick: Origins) -> Array {
+        each(|i| if pick[i] == ELSEWHERE { into.0[i] } else { from.0[usize::from(pick[i])] })
     }
 
     #[inline(always)]
