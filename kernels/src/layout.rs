@@ -1,6 +1,6 @@
 //! From the layouts of ONNX to those that kernels read: what import writes into pages.
 
-use crate::params::{LANES, blocks_of};
+use crate::params::{Groups, LANES, blocks_of};
 
 /// A packed tensor: equal rows, which an [`Operand`](crate::operand::Operand) can split over pages.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,28 +23,34 @@ fn packed(rows: u32, data: Vec<f32>) -> Packed {
 
 /// Weights of [`Conv`](crate::params::Conv) from ONNX's `[out][in of a group][taps]`.
 ///
-/// Row: one block of 16 output channels, `[in block][tap][in lane][16 out]`; the last input block
-/// has only as many lanes as there are channels left. Output lanes beyond `out` are 0.
+/// Row: one block of 16 output channels of one group, `[in block][tap][in lane][16 out]`; an input block has
+/// only as many lanes as it holds channels of the group. Output lanes of no channel of the group are 0.
 ///
 /// # Panics
-/// If `weights` has not `out * input * taps` elements, or one of them is 0.
-pub fn conv(weights: &[f32], out: u32, input: u32, taps: u32) -> Packed {
-    let (o_all, i_all, taps) = (out as usize, input as usize, taps as usize);
-    assert!(weights.len() == o_all * i_all * taps && !weights.is_empty(), "weights are [out][in][taps]");
-    let rows = blocks_of(out);
-    let mut data = Vec::with_capacity(rows as usize * i_all * taps * BLOCK);
-    for first_out in (0..o_all).step_by(BLOCK) {
-        for first_in in (0..i_all).step_by(BLOCK) {
-            for tap in 0..taps {
-                for i in first_in..i_all.min(first_in + BLOCK) {
-                    for o in first_out..first_out + BLOCK {
-                        data.push(if o < o_all { weights[(o * i_all + i) * taps + tap] } else { 0.0 });
+/// If `weights` has not `groups.count * groups.output * groups.input * taps` elements, or one of them is 0.
+pub fn conv(weights: &[f32], groups: Groups, taps: u32) -> Packed {
+    let (of_group, i_all, taps) = (groups.output as usize, groups.input as usize, taps as usize);
+    let all = groups.count as usize * of_group * i_all * taps;
+    assert!(weights.len() == all && !weights.is_empty(), "weights are [out][in of a group][taps]");
+    let mut data = Vec::with_capacity(groups.rows() as usize * i_all * taps * BLOCK);
+    // Channels are counted among those of all groups.
+    let of = |group: u32, channels: usize| group as usize * channels..(group as usize + 1) * channels;
+    for group in 0..groups.count {
+        let (inputs, outputs) = (of(group, i_all), of(group, of_group));
+        for block in groups.outputs(group) {
+            for in_block in groups.inputs(group) {
+                let lanes = of(in_block, BLOCK);
+                let (first, end) = (lanes.start.max(inputs.start), lanes.end.min(inputs.end));
+                for tap in 0..taps {
+                    for i in first - inputs.start..end - inputs.start {
+                        let weight = |o: usize| weights[(o * i_all + i) * taps + tap];
+                        data.extend(of(block, BLOCK).map(|o| if outputs.contains(&o) { weight(o) } else { 0.0 }));
                     }
                 }
             }
         }
     }
-    packed(rows, data)
+    packed(groups.rows(), data)
 }
 
 /// The points of patches of four, beside 0 and infinity and with their negatives. Their squares, and the sums

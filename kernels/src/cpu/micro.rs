@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 mod chain;
 mod conv;
+mod draw;
 mod gemm;
 mod lanes;
 pub(crate) mod math;
@@ -18,9 +19,12 @@ mod portable;
 mod row;
 mod winograd;
 
+use std::ops::Range;
+
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use conv::{ConvSpan, MAX_PIXELS, Place, Places, Reads, conv_group};
+pub(crate) use draw::{Drawn, ELSEWHERE, Origins, draw};
 pub(crate) use gemm::{GemmSpan, gemm_group, pack_turned};
 pub(crate) use lanes::{Lanes, fold, map, map_fold, zip, zip_three};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
@@ -32,6 +36,9 @@ pub(crate) use winograd::{Patch, Products, forward, inverse, products};
 pub(crate) trait Simd: Copy {
     /// 16 lanes.
     type V: Copy;
+
+    /// Where lanes of a block go.
+    type Pick: Copy;
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
@@ -47,6 +54,18 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// They are writable.
     unsafe fn store(self, v: Self::V, to: *mut f32);
+
+    /// The elements from `from` on that are `lanes` of 16, and 0 for the others, which are not read.
+    ///
+    /// # Safety
+    /// Those are readable; `lanes` lies within 16.
+    unsafe fn load_lanes(self, from: *const f32, lanes: Range<usize>) -> Self::V;
+
+    /// Writes the elements from `to` on that are `lanes` of 16, no others.
+    ///
+    /// # Safety
+    /// Those are writable; `lanes` lies within 16.
+    unsafe fn store_lanes(self, v: Self::V, to: *mut f32, lanes: Range<usize>);
 
     /// `a + b`
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
@@ -70,6 +89,12 @@ pub(crate) trait Simd: Copy {
     fn exp2(self, a: Self::V) -> Self::V;
     /// `x` where `a < b`, else `y`.
     fn select_less(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+
+    /// [`Origins`] as [`Simd::merge`] takes them.
+    fn pick(self, origins: &Origins) -> Self::Pick;
+
+    /// Lanes of `from` where `pick` says which, the others those of `into`.
+    fn merge(self, into: Self::V, from: Self::V, pick: Self::Pick) -> Self::V;
 
     /// Pixels of the register tile that is used when `remaining` are left; may be more.
     fn width(self, remaining: usize) -> usize;

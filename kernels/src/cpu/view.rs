@@ -4,7 +4,7 @@
 //! operands is what [`Memory::new`] demands of its caller, and what
 //! [`Kernel`](crate::launch::Kernel) promises of every kernel function.
 
-use super::at;
+use super::{LANES, at};
 use crate::operand::{Binding, Operand, Space};
 use std::marker::PhantomData;
 
@@ -23,7 +23,7 @@ pub(crate) struct Source<'a> {
     launch: PhantomData<&'a f32>,
 }
 
-/// Elements that the tile owns and writes.
+/// Elements that the tile owns and writes; of a block that several tiles share, their own lanes.
 pub(crate) struct Target<'a> {
     start: *mut f32,
     len: usize,
@@ -53,7 +53,7 @@ impl<'a> Memory<'a> {
     /// checked against, nobody else writes what the block's footprint reads or touches what it
     /// writes, and views are made of the block's operands only, within its footprint: `slice`,
     /// `source` and `rows` of regions that are read, `target` of a range that this tile alone
-    /// writes, one at a time.
+    /// writes, one at a time, or of which it touches no lanes but its own.
     pub(crate) unsafe fn new(binding: &'a Binding) -> Memory<'a> {
         Memory { binding }
     }
@@ -172,6 +172,18 @@ impl<'a> From<&'a mut [f32]> for Target<'a> {
     }
 }
 
+/// `y[i * to] = x[i * from]`
+///
+/// # Safety
+/// Those elements are writable and readable, for `i` below `count`.
+#[inline(always)]
+unsafe fn move_steps([to, from]: [usize; 2], y: *mut f32, x: *const f32, count: usize) {
+    for i in 0..count {
+        // SAFETY: the caller's promise.
+        unsafe { y.add(i * to).write(x.add(i * from).read()) };
+    }
+}
+
 impl<'a> Target<'a> {
     /// Elements.
     #[inline(always)]
@@ -205,6 +217,24 @@ impl<'a> Target<'a> {
         assert!(i < self.len, "element {i} of {}", self.len);
         // SAFETY: within the view, which this tile alone writes, by the contract of `Memory::new`.
         unsafe { self.start.add(i).write(value) };
+    }
+
+    /// `count` elements of `x`, at a distance from `from` on, to elements at a distance from `to` on; each side
+    /// names its first element and the distance.
+    #[inline(always)]
+    pub(crate) fn set_steps(&mut self, to: [usize; 2], x: &Source<'_>, from: [usize; 2], count: usize) {
+        let end = |[first, step]: [usize; 2]| if count == 0 { 0 } else { first + (count - 1) * step + 1 };
+        assert!(end(to) <= self.len && end(from) <= x.len, "{count} steps from {from:?} to {to:?}");
+        let (y, x) = (self.start.wrapping_add(to[0]), x.start.wrapping_add(from[0]));
+        // SAFETY: the furthest element of each side lies within its view, asserted above.
+        unsafe {
+            match (to[1], from[1]) {
+                // Within blocks the distance is that of places, which the compiler then knows.
+                (LANES, LANES) => move_steps([LANES, LANES], y, x, count),
+                (1, 1) => move_steps([1, 1], y, x, count),
+                (to, from) => move_steps([to, from], y, x, count),
+            }
+        }
     }
 
     /// A part of the target.

@@ -59,7 +59,8 @@ impl Sliding {
     #[inline(always)]
     pub(crate) fn places(&mut self, first: usize, wide: usize) -> Places<'_> {
         let w = &self.window;
-        let (oy, ox) = (first / self.out_w, first % self.out_w);
+        // A division is worth avoiding where the image is one row.
+        let (oy, ox) = if first < self.out_w { (0, first) } else { (first / self.out_w, first % self.out_w) };
         let (top, left) =
             ((oy * at(w.stride_h)).wrapping_sub(at(w.pad_top)), (ox * at(w.stride_w)).wrapping_sub(at(w.pad_left)));
         let [in_h, in_w] = self.input;

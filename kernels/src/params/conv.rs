@@ -3,7 +3,7 @@
 use super::shape::{batch, blocked, rows_region, within};
 use super::window::sides;
 use super::{
-    Access, Activation, Block, BlockError, LANES, Region, Window, blocked_region, blocks_of, extent, vector_region,
+    Access, Activation, Block, BlockError, Groups, LANES, Region, Window, blocked_region, extent, vector_region,
     weights_region,
 };
 use crate::operand::Operand;
@@ -11,17 +11,17 @@ use bytemuck::{Pod, Zeroable};
 
 /// `y = activation(conv(x, weights) + bias + residual)`, all images blocked, but `x` if it has few channels.
 ///
-/// With `groups > 1` both `in_channels` and `out_channels / groups` must be multiples of 16.
-/// Each output is one accumulator chain: bias first, then input blocks, taps down, taps across,
-/// lanes; padding counts as zero; the residual is added last.
+/// Groups need not be whole channel blocks, but then the image must be blocked. Each output is one accumulator
+/// chain: bias first, then the input blocks of its group, taps down, taps across, the lanes of its group; padding
+/// counts as zero; the residual is added last.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Conv {
     /// Blocked view, `in_channels * groups` channels of `in_h x in_w`; or row-major,
     /// `[n][in_channels][in_h][in_w]`, if `x_blocks` is 0.
     pub x: Operand,
-    /// `blocks_of(out_channels)` rows of `in_channels * taps * 16` elements, from
-    /// [`layout::conv`](crate::layout::conv).
+    /// A row of `in_channels * taps * 16` elements for each output block of each group
+    /// ([`Groups::rows`]), from [`layout::conv`](crate::layout::conv).
     pub weights: Operand,
     /// One row of `blocks_of(out_channels) * 16` elements, from [`layout::vector`](crate::layout::vector).
     pub bias: Operand,
@@ -65,14 +65,15 @@ impl Conv {
     /// Output blocks of one tile, at most. Neighbouring blocks of a group share what they read.
     pub const TILE_BLOCKS: u32 = 2;
 
-    /// Output blocks of one group.
-    pub const fn blocks_of_group(&self) -> u32 {
-        blocks_of(self.out_channels) / self.groups
+    /// Its groups.
+    pub const fn grouping(&self) -> Groups {
+        Groups { count: self.groups, input: self.in_channels, output: self.out_channels / self.groups }
     }
 
-    /// Tiles of one group of an item: none holds blocks of two groups, which read different channels.
+    /// Tiles of one group of an item, at most: none works for two groups, which read different channels. Where a
+    /// group has lanes of fewer blocks than others, its last tile may be empty.
     pub const fn tiles_of_group(&self) -> u32 {
-        self.blocks_of_group().div_ceil(Conv::TILE_BLOCKS)
+        self.grouping().most_outputs().div_ceil(Conv::TILE_BLOCKS)
     }
 
     /// Elements of the rows of a row-major `x` that a row of the output reads, at most.
@@ -96,18 +97,14 @@ impl Conv {
     }
 }
 
-/// Checks the channels, in of a group and out of all, of a convolution whose groups are whole blocks.
+/// Checks the channels, in of a group and out of all.
 pub(super) fn channels([input, output]: [u32; 2], groups: u32) -> Result<(), BlockError> {
     within("in_channels", input, 1, u32::MAX)?;
     within("out_channels", output, 1, u32::MAX)?;
     within("groups", groups, 1, output)?;
     extent("x", &[input, groups])?;
-    if groups > 1 {
-        within("in_channels % 16", input % LANES, 0, 0)?;
-        within("out_channels % groups", output % groups, 0, 0)?;
-        within("out_channels / groups % 16", output / groups % LANES, 0, 0)?;
-    }
-    Ok(())
+    extent("y", &[output])?;
+    within("out_channels % groups", output % groups, 0, 0)
 }
 
 impl Block for Conv {
@@ -119,7 +116,7 @@ impl Block for Conv {
         channels([self.in_channels, self.out_channels], self.groups)?;
         extent(
             "weights",
-            &[self.in_channels, self.window.kernel_h, self.window.kernel_w, LANES, blocks_of(self.out_channels)],
+            &[self.in_channels, self.window.kernel_h, self.window.kernel_w, LANES, self.grouping().rows()],
         )?;
         if self.x_blocks > 0 {
             blocked("x_blocks", self.n, self.in_channels * self.groups, &[self.in_h, self.in_w], self.x_blocks)?;
@@ -148,7 +145,7 @@ impl Block for Conv {
             let len = channels * in_hw;
             visit(rows_region("x", self.x, [self.n, len, len], Access::Read));
         }
-        visit(weights_region(self.weights, blocks_of(self.out_channels), self.weights_row()));
+        visit(weights_region(self.weights, self.grouping().rows(), self.weights_row()));
         visit(vector_region("bias", self.bias, self.out_channels));
         let out = [self.n, self.out_channels, out_hw];
         if self.residual_blocks > 0 {

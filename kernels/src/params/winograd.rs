@@ -91,10 +91,13 @@ impl Winograd {
     pub const SCRATCH_BYTES: u32 = 4 << 20;
 
     /// The same convolution by patches of `patch x patch` places, cut for caches and threads; its weights are
-    /// still those of `conv`. None if the window is not 3x3, dense, at stride 1.
+    /// still those of `conv`. None if the window is not 3x3, dense, at stride 1, or groups are no whole channel blocks.
     pub fn of(conv: &Conv, patch: u32) -> Option<Winograd> {
         let window = &conv.window;
         if *window != (Window { pad_top: window.pad_top, pad_left: window.pad_left, ..Window::square(3, 1, 0) }) {
+            return None;
+        }
+        if conv.groups > 1 && !conv.grouping().are_whole_blocks() {
             return None;
         }
         let mut winograd = Winograd {
@@ -201,6 +204,10 @@ impl Block for Winograd {
         within("patch", self.patch, 2, 4)?;
         within("patch % 2", self.patch % 2, 0, 0)?;
         channels([self.in_channels, self.out_channels], self.groups)?;
+        if self.groups > 1 {
+            within("in_channels % 16", self.in_channels % LANES, 0, 0)?;
+            within("out_channels / groups % 16", self.out_channels / self.groups % LANES, 0, 0)?;
+        }
         extent("weights", &[self.in_channels, self.side(), self.side(), LANES, blocks_of(self.out_channels)])?;
         blocked("x_blocks", self.n, self.in_channels * self.groups, &[self.in_h, self.in_w], self.x_blocks)?;
         if self.residual_blocks > 0 {

@@ -3,7 +3,7 @@
 use crate::launch::{CheckedPlan, Kernel, KernelId, Launch, LaunchError, PlanError, Spaces, entry};
 use crate::operand::{Operand, Space};
 use crate::params::{
-    Activation, Binary, BinaryOp, BlockError, Conv, Enter, Gemm, GlobalPool, Leave, MAX_TAPS, Unary, Window,
+    Activation, Binary, BinaryOp, BlockError, Conv, Enter, Gemm, GlobalPool, Leave, MAX_TAPS, Unary, Window, Winograd,
 };
 use bytemuck::Zeroable;
 
@@ -209,7 +209,13 @@ fn blocks_that_contradict_themselves_are_refused() {
     assert_eq!(refused(&Conv { in_h: 0, ..conv() }), field("in_h", 0, 1, 65536));
     let wide = Window { kernel_h: 16, kernel_w: 16, ..Window::square(1, 1, 0) };
     assert_eq!(refused(&Conv { window: wide, ..conv() }), field("window's taps", 256, 1, MAX_TAPS.into()));
-    assert_eq!(refused(&Conv { groups: 2, in_channels: 8, ..conv() }), field("in_channels % 16", 8, 0, 0));
+    assert_eq!(refused(&Conv { groups: 3, ..conv() }), field("out_channels % groups", 2, 0, 0));
+    let cut = Conv { groups: 2, in_channels: 8, window: Window::square(3, 1, 1), ..conv() };
+    passes(&Conv { window: Window::square(1, 1, 0), ..cut });
+    assert_eq!(Winograd::of(&cut, 2), None);
+    let whole = Conv { groups: 2, x_blocks: 2, ..cut };
+    let by_patches = Winograd::of(&Conv { in_channels: 16, ..whole }, 2).unwrap();
+    assert_eq!(refused(&Winograd { in_channels: 8, ..by_patches }), field("in_channels % 16", 8, 0, 0));
     let large = Conv { in_channels: 1 << 20, x_blocks: 1 << 16, in_h: 256, in_w: 256, ..conv() };
     assert_eq!(refused(&large), LaunchError::Block(BlockError::TooLarge { field: "x_blocks" }));
     let activation = Activation { kind: 99, a: 0.0, b: 0.0 };

@@ -81,7 +81,7 @@ fn run(set: InstructionSet, shape: &Shape, [x, w, bias, residual]: [&[f32]; 4]) 
     } else {
         conv.x = m.place(&block(x, in_shape));
     }
-    let packed = layout::conv(w, shape.output, shape.input, shape.window.taps());
+    let packed = layout::conv(w, conv.grouping(), shape.window.taps());
     conv.weights = m.weights(&packed, shape.rows_per_page);
     conv.bias = m.weights(&layout::vector(bias), 1);
     if shape.residual {
@@ -152,15 +152,22 @@ pub(super) fn activations() -> impl Strategy<Value = Activation> {
     ])
 }
 
+/// Groups, and whether they are whole channel blocks.
+fn groupings() -> impl Strategy<Value = (u32, bool)> {
+    prop_oneof![Just((1, false)), (2u32..=3, any::<bool>()), (4u32..=5, Just(false)), (9u32..=20, Just(false))]
+}
+
 prop_compose! {
     fn shapes()(
         n in 1u32..=3, input in 1u32..=37, output in 1u32..=50, h in 1u32..=9, w in 1u32..=15,
         window in windows(), pointwise in any::<bool>(), spare in 0u32..=2, residual in any::<bool>(),
-        activation in activations(), groups in 1u32..=3, of_group in 1u32..=4, rows_per_page in 1u32..=3,
+        activation in activations(), (groups, whole) in groupings(), rows_per_page in 1u32..=3,
         planar in any::<bool>(),
     ) -> Shape {
         let window = if pointwise { Window::square(1, window.stride_h, 0) } else { window };
-        let (input, output) = if groups > 1 { (input.div_ceil(16) * 16, groups * of_group * 16) } else { (input, output) };
+        let (input, output) = if groups > 8 { (input.div_ceil(8), output.div_ceil(16)) } else { (input, output) };
+        let (input, output) = if whole { (input.div_ceil(16) * 16, output.div_ceil(16) * 16) } else { (input, output) };
+        let output = output * groups;
         let planar = planar && groups == 1;
         let input = if planar { input.min(16) } else { input };
         Shape { n, groups, input, output, size: [h, w], window, spare, residual, activation, rows_per_page, planar }

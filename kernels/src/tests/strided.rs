@@ -126,6 +126,36 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_copy_shuffles_channels(
+        n in 1u32..=2, groups in 1u32..=20, of_group in 1u32..=20, h in 1u32..=20, w in 1u32..=20, first in 0u32..20,
+    ) {
+        let (c, hw) = (groups * of_group, h * w);
+        let x = noise(1, (n * c * hw) as usize);
+        let channel = |i: u32| i / hw % c;
+        let shuffled: Vec<f32> = (0..n * c * hw)
+            .map(|i| x[(i - channel(i) * hw + (channel(i) % groups * of_group + channel(i) / groups) * hw) as usize])
+            .collect();
+        let (whole_x, whole_y) = (blocks_of(c), blocks_of(first + c));
+        let side = |whole: u32, first_channel: u32, [outer, inner]: [u32; 2]| CopySide {
+            strides: [0, whole * hw * 16, 0, 0, w * 16, 16],
+            channels: [0, 0, outer, inner, 0, 0],
+            ..CopySide::image(whole, h, w, first_channel)
+        };
+        let dims = [1, n, of_group, groups, h, w];
+        let plain = CopySide::row_major(0, &[c * hw, hw, w, 1]).unwrap();
+        for set in sets() {
+            let mut m = Machine::new();
+            let image = m.place(&block(&x, [n, c, hw, whole_x].map(|d| d as usize)));
+            let (y, back) = (m.room((n * whole_y * hw * 16) as usize), m.room(x.len()));
+            let (from, to) = (side(whole_x, 0, [1, of_group]), side(whole_y, first, [groups, 1]));
+            m.run(set, &Copy { x: image, y, dims, from, to });
+            let from = CopySide::image(whole_y, h, w, first);
+            m.run(set, &Copy { x: y, y: back, dims: [1, 1, n, c, h, w], from, to: plain });
+            same(&m.read(back, x.len()), &shuffled);
+        }
+    }
 }
 
 #[test]

@@ -190,6 +190,27 @@ fn a_transposed_convolution_spreads_its_places() {
 }
 
 #[test]
+fn groups_that_share_a_block_do_not_meet() {
+    let (of_group, places) = (20u16, 2u16);
+    let mut x: Vec<f32> = (0..2 * of_group * places).map(|i| f32::from(i % 7)).collect();
+    x[0] = f32::INFINITY;
+    let weight = |o: u16, i: u16| f32::from((o + i) % 3 + 1);
+    let w: Vec<f32> = (0..2 * of_group).flat_map(|o| (0..of_group).map(move |i| weight(o, i))).collect();
+    let sum = |o: u16, place: u16| {
+        let input = |i: u16| x[usize::from((o / of_group * of_group + i) * places + place)];
+        (0..of_group).map(|i| weight(o, i) * input(i)).sum::<f32>()
+    };
+    let wanted: Vec<f32> = (0..2 * of_group).flat_map(|o| [sum(o, 0), sum(o, 1)]).collect();
+    assert!(wanted[0].is_infinite() && wanted[40..].iter().all(|value| value.is_finite()));
+    let found = Model::default()
+        .input("x", FLOAT, &[1, 40, 1, 2], &x)
+        .stored("w", FLOAT, &[40, 20, 1, 1], &w)
+        .node("Conv", &["x", "w"], "y", vec![int("group", 2)])
+        .run(&[("y", FLOAT)]);
+    assert_eq!(found, [bytes(&wanted)]);
+}
+
+#[test]
 fn windows_of_any_size_are_pooled() {
     let values: Vec<f32> = (0u16..196).map(|i| f32::from(i * 37 % 196)).collect();
     let window = |side: i64, pad: i64| vec![ints("kernel_shape", &[side; 2]), ints("pads", &[pad; 4])];

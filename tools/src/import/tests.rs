@@ -338,8 +338,17 @@ fn what_is_not_built_names_node_and_reason() {
 }
 
 #[test]
-fn groups_that_are_no_blocks_become_larger_ones() {
-    for (groups, of_group, out, wanted) in [(3, 2, 6, (1, 6)), (32, 4, 128, (8, 16)), (16, 1, 32, (1, 16))] {
+fn small_groups_become_larger_ones() {
+    let cases = [
+        (3, 2, 6, (1, 6)),
+        (32, 4, 128, (8, 16)),
+        (16, 1, 32, (2, 8)),
+        (4, 6, 112, (4, 6)),
+        (4, 34, 136, (4, 34)),
+        (4, 68, 272, (4, 68)),
+        (2, 32, 64, (2, 32)),
+    ];
+    for (groups, of_group, out, wanted) in cases {
         let mut b = Builder::new();
         let x = b.graph.inputs[0];
         let weights = b.constant(&[out, of_group, 1, 1]);

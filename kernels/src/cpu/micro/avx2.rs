@@ -1,7 +1,8 @@
 //! AVX2 and FMA: 16 lanes are two registers.
 
-use super::{Group, Simd};
+use super::{ELSEWHERE, Group, Origins, Simd};
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 /// The token: AVX2 and FMA may run.
 #[derive(Clone, Copy)]
@@ -16,6 +17,19 @@ impl Avx2 {
     pub(crate) unsafe fn new() -> Avx2 {
         Avx2(())
     }
+
+    /// All bits of each of `lanes`, in two halves.
+    #[inline(always)]
+    fn masks(self, lanes: Range<usize>) -> [__m256i; 2] {
+        #[expect(clippy::cast_possible_truncation, reason = "lanes lie within 16, says whoever calls")]
+        let (first, end) = (lanes.start as i32, lanes.end as i32);
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            let (first, end) = (_mm256_set1_epi32(first - 1), _mm256_set1_epi32(end));
+            [_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)]
+                .map(|lane| _mm256_and_si256(_mm256_cmpgt_epi32(lane, first), _mm256_cmpgt_epi32(end, lane)))
+        }
+    }
 }
 
 /// Applies an intrinsic to both halves.
@@ -28,6 +42,8 @@ macro_rules! halves {
 
 impl Simd for Avx2 {
     type V = [__m256; 2];
+    /// For each half: lanes within a half, which come from the upper one, and which come at all.
+    type Pick = [[__m256i; 3]; 2];
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -47,6 +63,32 @@ impl Simd for Avx2 {
         unsafe {
             _mm256_storeu_ps(to, v[0]);
             _mm256_storeu_ps(to.add(8), v[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes(self, from: *const f32, lanes: Range<usize>) -> Self::V {
+        let [low, high] = self.masks(lanes);
+        // SAFETY: the lanes are readable, says the caller; the others are not touched.
+        unsafe { [_mm256_maskload_ps(from, low), _mm256_maskload_ps(from.wrapping_add(8), high)] }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lanes(self, v: Self::V, to: *mut f32, lanes: Range<usize>) {
+        // Some processors take long for a masked store.
+        for (half, v) in [0, 8].into_iter().zip(v) {
+            // SAFETY: the lanes are writable, says the caller; the others are not touched.
+            unsafe {
+                if lanes.start <= half && half + 8 <= lanes.end {
+                    _mm256_storeu_ps(to.wrapping_add(half), v);
+                    continue;
+                }
+                let mut values = [0.0f32; 8];
+                _mm256_storeu_ps(values.as_mut_ptr(), v);
+                for lane in lanes.start.max(half)..lanes.end.min(half + 8) {
+                    to.add(lane).write(values[lane - half]);
+                }
+            }
         }
     }
 
@@ -116,6 +158,34 @@ impl Simd for Avx2 {
             let high = _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1]);
             [_mm256_blendv_ps(y[0], x[0], low), _mm256_blendv_ps(y[1], x[1], high)]
         }
+    }
+
+    #[inline(always)]
+    fn pick(self, origins: &Origins) -> Self::Pick {
+        // SAFETY: the token says that the instructions are there; the array has 16 bytes.
+        unsafe {
+            let all = _mm_loadu_si128(origins.as_ptr().cast());
+            [all, _mm_srli_si128::<8>(all)].map(|half| {
+                let lanes = _mm256_cvtepu8_epi32(half);
+                let upper = _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(7));
+                // The permutation looks at the three lowest bits alone.
+                [lanes, upper, _mm256_cmpgt_epi32(_mm256_set1_epi32(ELSEWHERE.into()), lanes)]
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn merge(self, into: Self::V, from: Self::V, pick: Self::Pick) -> Self::V {
+        let half = |into: __m256, [lanes, upper, taken]: [__m256i; 3]| {
+            // SAFETY: the token says that the instructions are there.
+            unsafe {
+                let low = _mm256_permutevar8x32_ps(from[0], lanes);
+                let high = _mm256_permutevar8x32_ps(from[1], lanes);
+                let either = _mm256_blendv_ps(low, high, _mm256_castsi256_ps(upper));
+                _mm256_blendv_ps(into, either, _mm256_castsi256_ps(taken))
+            }
+        };
+        [half(into[0], pick[0]), half(into[1], pick[1])]
     }
 
     #[inline(always)]

@@ -1,7 +1,8 @@
 //! AVX-512F: 16 lanes are one register.
 
-use super::{Group, Simd};
+use super::{ELSEWHERE, Group, Origins, Simd};
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 /// The token: AVX-512F may run.
 #[derive(Clone, Copy)]
@@ -18,6 +19,14 @@ impl Avx512 {
     }
 }
 
+/// A bit for each of `lanes`.
+#[inline(always)]
+fn mask(lanes: Range<usize>) -> __mmask16 {
+    #[expect(clippy::cast_possible_truncation, reason = "lanes lie within 16, says whoever calls")]
+    let mask = ((1u32 << lanes.end) - (1u32 << lanes.start)) as __mmask16;
+    mask
+}
+
 /// Applies an intrinsic.
 macro_rules! whole {
     ($f:ident, $($v:ident),*) => {
@@ -28,6 +37,7 @@ macro_rules! whole {
 
 impl Simd for Avx512 {
     type V = __m512;
+    type Pick = (__m512i, __mmask16);
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -44,6 +54,18 @@ impl Simd for Avx512 {
     unsafe fn store(self, v: Self::V, to: *mut f32) {
         // SAFETY: 16 elements are writable, says the caller.
         unsafe { _mm512_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes(self, from: *const f32, lanes: Range<usize>) -> Self::V {
+        // SAFETY: the lanes are readable, says the caller; the others are not touched.
+        unsafe { _mm512_maskz_loadu_ps(mask(lanes), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lanes(self, v: Self::V, to: *mut f32, lanes: Range<usize>) {
+        // SAFETY: the lanes are writable, says the caller; the others are not touched.
+        unsafe { _mm512_mask_storeu_ps(to, mask(lanes), v) }
     }
 
     #[inline(always)]
@@ -137,6 +159,21 @@ impl Simd for Avx512 {
             }
             out
         }
+    }
+
+    #[inline(always)]
+    fn pick(self, origins: &Origins) -> Self::Pick {
+        // SAFETY: the token says that the instructions are there; the array has 16 bytes.
+        unsafe {
+            let lanes = _mm512_cvtepu8_epi32(_mm_loadu_si128(origins.as_ptr().cast()));
+            (lanes, _mm512_cmplt_epi32_mask(lanes, _mm512_set1_epi32(ELSEWHERE.into())))
+        }
+    }
+
+    #[inline(always)]
+    fn merge(self, into: Self::V, from: Self::V, (lanes, mask): Self::Pick) -> Self::V {
+        // SAFETY: the token says that the instructions are there.
+        unsafe { _mm512_mask_permutexvar_ps(into, mask, lanes, from) }
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use super::math::{Clamp, ClampLanes};
 use super::{Group, Simd};
 use crate::cpu::LANES;
 use crate::cpu::view::{Source, Target};
+use std::ops::Range;
 
 /// Pixels of the widest register tile.
 pub(crate) const MAX_PIXELS: usize = crate::params::MAX_PIXELS as usize;
@@ -62,6 +63,8 @@ pub(crate) enum Places<'a> {
 pub(crate) struct ConvSpan<'a> {
     /// Input channels.
     pub(crate) channels: usize,
+    /// The lane of the first one; 0 with [`Places::Rows`].
+    pub(crate) first_lane: usize,
     /// A row of weights for each output block.
     pub(crate) weights: [&'a [f32]; 2],
     /// 16 elements for each output block.
@@ -70,6 +73,8 @@ pub(crate) struct ConvSpan<'a> {
     pub(crate) residual: [Option<Source<'a>>; 2],
     /// The output blocks.
     pub(crate) y: [Target<'a>; 2],
+    /// The lanes of each that are read of the residual and written. The others may be other tiles'.
+    pub(crate) lanes: [Range<usize>; 2],
     /// Output blocks that there are, 1 or 2.
     pub(crate) blocks: usize,
     /// Applied in registers.
@@ -145,6 +150,7 @@ struct Chains<'a, const B: usize> {
     blocks: usize,
     block_len: usize,
     channels: usize,
+    first_lane: usize,
     w: [*const f32; B],
     bias: [&'a [f32]; B],
 }
@@ -153,16 +159,18 @@ impl<'a, const B: usize> Chains<'a, B> {
     /// Those of the blocks from `first` on.
     #[inline(always)]
     fn of(span: &ConvSpan<'a>, reads: &Reads<'_>, first: usize, taps: usize) -> Chains<'a, B> {
-        let (blocks, block_len) = (span.channels.div_ceil(LANES), reads.block_len);
+        let (channels, first_lane, block_len) = (span.channels, span.first_lane, reads.block_len);
+        let blocks = (first_lane + channels).div_ceil(LANES);
+        assert!(first_lane < LANES, "a lane");
         assert!(reads.x.len() == blocks * block_len, "whole channel blocks");
         let (mut w, mut bias) = ([ZEROS.as_ptr(); B], [&ZEROS[..]; B]);
         for b in 0..B {
             let weights = span.weights[first + b];
-            assert!(weights.len() == span.channels * taps * LANES, "a row of weights");
+            assert!(weights.len() == channels * taps * LANES, "a row of weights");
             assert!(span.bias[first + b].len() == LANES, "a bias");
             (w[b], bias[b]) = (weights.as_ptr(), span.bias[first + b]);
         }
-        Chains { x: reads.x.as_ptr(), blocks, block_len, channels: span.channels, w, bias }
+        Chains { x: reads.x.as_ptr(), blocks, block_len, channels, first_lane, w, bias }
     }
 
     /// The beginnings of all chains.
@@ -191,26 +199,30 @@ impl<'a, const B: usize> Chains<'a, B> {
         for &tap in taps {
             furthest = tap.max(furthest);
         }
-        let end = first + furthest as usize + (P - 1) * step + (self.channels.min(LANES) - 1) * lane + 1;
+        let lanes = (self.first_lane + self.channels).min(LANES);
+        let end = first + furthest as usize + (P - 1) * step + (lanes - 1) * lane + 1;
         assert!(end <= self.block_len, "a group inside the image");
         let (mut sum, mut w) = (self.start::<S, P>(s), self.w);
-        let (mut block, mut left) = (self.x.wrapping_add(first), self.channels);
+        let (mut block, mut left) = (self.x.wrapping_add(first + self.first_lane * lane), self.channels);
+        let mut room = LANES - self.first_lane;
         for _ in 0..self.blocks {
-            let k = left.min(LANES);
+            let k = left.min(room);
             for &tap in taps {
                 let mut x = [ZEROS.as_ptr(); P];
                 for p in 0..P {
                     x[p] = block.wrapping_add(tap as usize + p * step);
                 }
-                // SAFETY: all channels of each place lie in the block (asserted for the furthest).
-                // The rows of weights hold 16 elements for each channel and tap (asserted in `of`),
+                // SAFETY: all channels of each place lie in the block (asserted for the furthest), those of
+                // the first from `first_lane` on. The rows of weights hold 16 elements for each channel and tap (asserted in `of`),
                 // and `k` over all blocks sums to the channels.
                 unsafe { chain(s, &mut sum, x, w, [k, lane]) };
                 for b in 0..B {
                     w[b] = w[b].wrapping_add(k * LANES);
                 }
             }
-            block = block.wrapping_add(self.block_len);
+            // From the first lane of the next block on.
+            block = block.wrapping_add(self.block_len - (LANES - room) * lane);
+            room = LANES;
             left -= k;
         }
         sum
@@ -221,23 +233,25 @@ impl<'a, const B: usize> Chains<'a, B> {
     fn listed<S: Simd, const P: usize>(&self, s: S, taps: &[[Place; MAX_PIXELS]]) -> [[S::V; P]; B] {
         let (mut sum, mut w) = (self.start::<S, P>(s), self.w);
         let (mut block, mut left, last) = (self.x, self.channels, self.block_len - LANES);
+        let mut lane = self.first_lane;
         for _ in 0..self.blocks {
-            let k = left.min(LANES);
+            let k = left.min(LANES - lane);
             for row in taps {
                 let mut x = [ZEROS.as_ptr(); P];
                 for p in 0..P {
                     // One comparison finds the padding and makes sure of the rest.
                     let at = row[p].0 as usize;
-                    x[p] = if at <= last { block.wrapping_add(at) } else { ZEROS.as_ptr() };
+                    x[p] = if at <= last { block.wrapping_add(at + lane) } else { ZEROS.as_ptr() };
                 }
-                // SAFETY: 16 elements from each place lie in the block, or are the zeros; weights as
-                // in `inside`.
+                // SAFETY: 16 elements from each place lie in the block, of which `k` are read from `lane` on,
+                // or are the zeros; weights as in `inside`.
                 unsafe { chain(s, &mut sum, x, w, [k, 1]) };
                 for b in 0..B {
                     w[b] = w[b].wrapping_add(k * LANES);
                 }
             }
             block = block.wrapping_add(self.block_len);
+            lane = 0;
             left -= k;
         }
         sum
@@ -292,6 +306,9 @@ impl ConvGroup<'_, '_> {
     #[inline(always)]
     fn write_block<S: Simd, const P: usize>(&mut self, s: S, clamp: &ClampLanes<S>, b: usize, mut sum: [S::V; P]) {
         let (b, first, pixels) = (self.first_block + b, self.first * LANES, self.pixels);
+        if self.span.lanes[b] != (0..LANES) {
+            return self.write_lanes::<S, P>(s, clamp, b, sum);
+        }
         if let Some(residual) = &self.span.residual[b] {
             assert!(first + pixels * LANES <= residual.len(), "pixels within the residual");
             for p in 0..P {
@@ -308,6 +325,24 @@ impl ConvGroup<'_, '_> {
                 // SAFETY: asserted.
                 unsafe { s.store(clamp.apply(s, sum[p]), y.as_ptr().add(first + p * LANES)) };
             }
+        }
+    }
+
+    /// As [`Self::write_block`], where the other lanes of the block are another tile's: pixel by pixel, in less code.
+    #[inline(always)]
+    fn write_lanes<S: Simd, const P: usize>(&mut self, s: S, clamp: &ClampLanes<S>, b: usize, sum: [S::V; P]) {
+        let (first, pixels, lanes) = (self.first * LANES, self.pixels.min(P), self.span.lanes[b].clone());
+        let y = &mut self.span.y[b];
+        assert!(first + pixels * LANES <= y.len(), "pixels within the output");
+        for p in 0..pixels {
+            let (mut value, at) = (sum[p], first + p * LANES);
+            if let Some(residual) = &self.span.residual[b] {
+                assert!(at + LANES <= residual.len(), "a pixel within the residual");
+                // SAFETY: asserted.
+                value = s.add(value, unsafe { s.load_lanes(residual.as_ptr().add(at), lanes.clone()) });
+            }
+            // SAFETY: asserted.
+            unsafe { s.store_lanes(clamp.apply(s, value), y.as_ptr().add(at), lanes.clone()) };
         }
     }
 }

@@ -1,7 +1,8 @@
 //! SSE2, which every machine of this architecture has: 16 lanes are four registers.
 
-use super::{Group, Simd};
+use super::{ELSEWHERE, Group, Origins, Simd};
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 /// The token: nothing beyond the baseline is needed.
 #[derive(Clone, Copy)]
@@ -17,6 +18,7 @@ macro_rules! quarters {
 
 impl Simd for Portable {
     type V = [__m128; 4];
+    type Pick = Origins;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -40,6 +42,25 @@ impl Simd for Portable {
             _mm_storeu_ps(to.add(4), v[1]);
             _mm_storeu_ps(to.add(8), v[2]);
             _mm_storeu_ps(to.add(12), v[3]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes(self, from: *const f32, lanes: Range<usize>) -> Self::V {
+        let mut values = [0.0; 16];
+        for i in lanes {
+            // SAFETY: the lanes are readable, says the caller.
+            values[i] = unsafe { from.add(i).read() };
+        }
+        self.load_array(&values)
+    }
+
+    #[inline(always)]
+    unsafe fn store_lanes(self, v: Self::V, to: *mut f32, lanes: Range<usize>) {
+        let values = self.to_array(v);
+        for i in lanes {
+            // SAFETY: the lanes are writable, says the caller.
+            unsafe { to.add(i).write(values[i]) };
         }
     }
 
@@ -106,6 +127,22 @@ impl Simd for Portable {
         let less = quarters!(_mm_cmplt_ps, a, b);
         let (x, y) = (quarters!(_mm_and_ps, less, x), quarters!(_mm_andnot_ps, less, y));
         quarters!(_mm_or_ps, x, y)
+    }
+
+    #[inline(always)]
+    fn pick(self, origins: &Origins) -> Origins {
+        *origins
+    }
+
+    #[inline(always)]
+    fn merge(self, into: Self::V, from: Self::V, pick: Origins) -> Self::V {
+        let (mut merged, from) = (self.to_array(into), self.to_array(from));
+        for i in 0..16 {
+            if pick[i] != ELSEWHERE {
+                merged[i] = from[usize::from(pick[i])];
+            }
+        }
+        self.load_array(&merged)
     }
 
     #[inline(always)]

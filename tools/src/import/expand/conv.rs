@@ -1,12 +1,13 @@
 //! Convolutions of any form as dense or depthwise ones over images; products of matrices.
 
-use kernels::params::{Activation, ActivationKind, BinaryOp, LANES};
+use kernels::params::{Activation, ActivationKind, BinaryOp, Groups};
 
 use super::super::constant::Constant;
 use super::super::error::Why;
 use super::super::graph::ValueId;
 use super::super::index;
 use super::super::op::{Conv, Gemm, Op, Padding, Raw, RawPadding, Slide, Transposed};
+use super::super::page::number;
 use super::super::shape;
 use super::{Emitter, Fill, Map, movement};
 
@@ -106,16 +107,21 @@ pub fn conv(out: &mut Emitter, raw: &Raw) -> Result<bool, Why> {
     finish_as(out, rank, Op::Conv(conv, Activation::NONE), &inputs)
 }
 
-/// How many groups become one, so that groups are whole blocks of channels; none: as they are.
-fn merged(groups: usize, input: usize, output: usize) -> usize {
-    let lanes = LANES as usize;
-    let fits = |k: &usize| {
-        groups.is_multiple_of(*k) && (k * input).is_multiple_of(lanes) && (k * output).is_multiple_of(lanes)
+/// What it costs to begin and end the sums of one output block of one group, in products of an input channel.
+const BLOCK_COST: u64 = 8;
+
+/// How many groups become one where that costs least: each output block is computed once for every group that
+/// has channels in it.
+fn merged(groups: u32, [input, output]: [u32; 2], taps: u64) -> u32 {
+    let cost = |k: &u32| {
+        let groups = Groups { count: groups / k, input: k * input, output: k * output };
+        u64::from(groups.rows()) * (u64::from(groups.input) * taps + BLOCK_COST)
     };
-    (1..=groups.min(lanes)).find(fits).unwrap_or(groups)
+    (1..=groups).filter(|k| groups.is_multiple_of(*k)).min_by_key(cost).unwrap_or(1)
 }
 
-/// Groups that no kernel takes become fewer, larger ones, with weights of 0 between channels of different groups.
+/// Groups that are small beside a block of channels become fewer, larger ones, with weights of 0 between channels
+/// of different groups.
 pub fn grouped(out: &mut Emitter, conv: &Conv, activation: Activation) -> Result<bool, Why> {
     let (x, w) = (out.dims(0)?, out.dims(1)?);
     let [_, channels, ..] = shape::image(&x)?;
@@ -127,7 +133,8 @@ pub fn grouped(out: &mut Emitter, conv: &Conv, activation: Activation) -> Result
     if groups == 1 || (groups == channels && output == channels) {
         return Ok(false);
     }
-    let together = merged(groups, of_group, output / groups);
+    let [count, from, to] = [groups, of_group, output / groups].map(|channels| number(channels, "channels"));
+    let together = merged(count?, [from?, to?], (kernel_h * kernel_w) as u64) as usize;
     if together == 1 {
         return Ok(false);
     }
@@ -136,7 +143,7 @@ pub fn grouped(out: &mut Emitter, conv: &Conv, activation: Activation) -> Result
     let (row, wide) = (of_group * kernel_h * kernel_w, together * of_group * kernel_h * kernel_w);
     index::elements(&[output, wide])?;
     let mut dense = vec![0.0; output * wide];
-    for (o, row_of) in data.chunks_exact(row).enumerate() {
+    for (o, row_of) in data.chunks_exact(row.max(1)).enumerate() {
         let at = o / (output / groups) % together;
         dense[o * wide + at * row..][..row].copy_from_slice(row_of);
     }

@@ -188,7 +188,7 @@ fn candidate(
     };
     Ok(match by_patches {
         None => {
-            let weights = image.place(key, || zeros(blocks, block.weights_row()))?;
+            let weights = image.place(key, || zeros(block.grouping().rows(), block.weights_row()))?;
             Launch::of(&Conv { weights, ..*block })
         }
         Some(winograd) => {

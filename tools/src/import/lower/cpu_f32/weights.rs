@@ -2,6 +2,7 @@
 
 use kernels::layout::{self, Packed};
 use kernels::operand::Operand;
+use kernels::params::Groups;
 
 use super::Lowering;
 use crate::import::error::Why;
@@ -11,8 +12,8 @@ use crate::import::page::Key;
 /// How a constant is packed: part of its identity in the image.
 #[derive(Clone, Copy, Debug)]
 pub enum Packing {
-    /// For `Conv`: out, in of a group, taps.
-    Conv([u32; 3]),
+    /// For `Conv`: its groups, taps.
+    Conv(Groups, u32),
     /// For `Winograd`: out, in of a group; places of a patch along each side.
     Patches([u32; 2], u32),
     /// For `Depthwise`: channels, taps.
@@ -32,7 +33,7 @@ pub enum Packing {
 impl Packing {
     fn pack(self, values: &[f32]) -> Packed {
         match self {
-            Packing::Conv([out, input, taps]) => layout::conv(values, out, input, taps),
+            Packing::Conv(groups, taps) => layout::conv(values, groups, taps),
             Packing::Patches([out, input], patch) => layout::winograd(values, out, input, patch),
             Packing::Depthwise([channels, taps]) => layout::depthwise(values, channels, taps),
             Packing::Gemm([k, n], transposed) => layout::gemm(values, k, n, transposed),

@@ -80,18 +80,11 @@ impl Lowering<'_> {
     pub(super) fn conv(&mut self, node: &Node, conv: &op::Conv, activation: Activation) -> Result<(), Why> {
         let x = self.input(node, 0)?;
         let [_, channels, ..] = shape::image(self.graph.dims(x))?;
-        let [out, of_group, ..] = shape::image(self.graph.dims(self.input(node, 1)?))?;
-        let lanes = LANES as usize;
-        match conv.groups {
-            1 => self.dense_conv(node, conv, activation),
-            groups if groups == channels && out == channels => self.depthwise(node, conv, activation),
-            groups if of_group % lanes == 0 && out / groups % lanes == 0 => self.dense_conv(node, conv, activation),
-            groups => Err(Why::Attribute {
-                name: "group",
-                value: groups.to_string(),
-                why: "1, as many as channels in and out, or groups of multiples of 16 channels",
-            }),
+        let [out, ..] = shape::image(self.graph.dims(self.input(node, 1)?))?;
+        if conv.groups > 1 && conv.groups == channels && out == channels {
+            return self.depthwise(node, conv, activation);
         }
+        self.dense_conv(node, conv, activation)
     }
 
     /// Whether the node is a convolution that reads a row-major image of so few channels as it lies.
@@ -118,7 +111,7 @@ impl Lowering<'_> {
         let choice = Winograd::of(&shape, 2).filter(|_| !reads_rows);
         let patch = choice.and_then(|_| self.choices.patch(&Layer::of(&shape), &values));
         let packing = match patch {
-            None => Packing::Conv([shape.out_channels, shape.in_channels, shape.window.taps()]),
+            None => Packing::Conv(shape.grouping(), shape.window.taps()),
             Some(patch) => Packing::Patches([shape.out_channels, shape.in_channels], patch),
         };
         let weights = self.weights(&values, packing)?;
