@@ -92,7 +92,9 @@ pub(crate) struct Reads<'a> {
     pub(crate) places: Places<'a>,
 }
 
-struct ConvGroup<'a, 'b> {
+/// `WHOLE`: all lanes of its output blocks are its own. A type of its own for the other case, since sums wait
+/// in memory where a tile has to look.
+struct ConvGroup<'a, 'b, const WHOLE: bool> {
     span: &'b mut ConvSpan<'a>,
     reads: Reads<'b>,
     first_block: usize,
@@ -112,8 +114,13 @@ pub(crate) fn conv_group<S: Simd>(
     [first, pixels]: [usize; 2],
 ) -> usize {
     let blocks = span.blocks - first_block;
-    let mut group = ConvGroup { span, reads, first_block, first, pixels };
-    s.tile(&mut group, blocks, pixels).0
+    if span.lanes.iter().all(|lanes| *lanes == (0..LANES)) {
+        let mut group = ConvGroup::<true> { span, reads, first_block, first, pixels };
+        s.tile(&mut group, blocks, pixels).0
+    } else {
+        let mut group = ConvGroup::<false> { span, reads, first_block, first, pixels };
+        s.tile(&mut group, blocks, pixels).0
+    }
 }
 
 /// `sum[b][p] += x[p][lane i] * w[b][i]` for `i` below `k`, upwards.
@@ -213,8 +220,8 @@ impl<'a, const B: usize> Chains<'a, B> {
                     x[p] = block.wrapping_add(tap as usize + p * step);
                 }
                 // SAFETY: all channels of each place lie in the block (asserted for the furthest), those of
-                // the first from `first_lane` on. The rows of weights hold 16 elements for each channel and tap (asserted in `of`),
-                // and `k` over all blocks sums to the channels.
+                // the first from `first_lane` on. The rows of weights hold 16 elements for each channel and
+                // tap (asserted in `of`), and `k` over all blocks sums to the channels.
                 unsafe { chain(s, &mut sum, x, w, [k, lane]) };
                 for b in 0..B {
                     w[b] = w[b].wrapping_add(k * LANES);
@@ -258,7 +265,7 @@ impl<'a, const B: usize> Chains<'a, B> {
     }
 }
 
-impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
+impl<S: Simd, const WHOLE: bool> Group<S> for ConvGroup<'_, '_, WHOLE> {
     #[inline(always)]
     fn run<const B: usize, const P: usize>(&mut self, s: S) {
         let reads = self.reads;
@@ -266,6 +273,7 @@ impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
         match reads.places {
             Places::Inside { first, step: LANES, taps } => self.inside::<S, B, P>(s, first, [LANES, 1], taps),
             Places::Inside { first, step, taps } => self.inside::<S, B, P>(s, first, [step, 1], taps),
+            Places::Rows { .. } if !WHOLE => unreachable!("few channels are one group"),
             Places::Rows { first, step: 1, lane, taps } => self.inside::<S, B, P>(s, first, [1, lane], taps),
             Places::Rows { first, step: 2, lane, taps } => self.inside::<S, B, P>(s, first, [2, lane], taps),
             Places::Rows { first, step, lane, taps } => self.inside::<S, B, P>(s, first, [step, lane], taps),
@@ -278,7 +286,7 @@ impl<S: Simd> Group<S> for ConvGroup<'_, '_> {
     }
 }
 
-impl ConvGroup<'_, '_> {
+impl<const WHOLE: bool> ConvGroup<'_, '_, WHOLE> {
     #[inline(always)]
     fn inside<S: Simd, const B: usize, const P: usize>(
         &mut self,
@@ -296,9 +304,16 @@ impl ConvGroup<'_, '_> {
     #[inline(always)]
     fn write<S: Simd, const B: usize, const P: usize>(&mut self, s: S, sum: [[S::V; P]; B]) {
         let clamp = self.span.clamp.lanes(s);
-        self.write_block::<S, P>(s, &clamp, 0, sum[0]);
-        if B > 1 {
-            self.write_block::<S, P>(s, &clamp, 1, sum[1 % B]);
+        if WHOLE {
+            self.write_block::<S, P>(s, &clamp, 0, sum[0]);
+            if B > 1 {
+                self.write_block::<S, P>(s, &clamp, 1, sum[1 % B]);
+            }
+        } else {
+            self.write_lanes::<S, P>(s, &clamp, 0, sum[0]);
+            if B > 1 {
+                self.write_lanes::<S, P>(s, &clamp, 1, sum[1 % B]);
+            }
         }
     }
 
@@ -306,9 +321,6 @@ impl ConvGroup<'_, '_> {
     #[inline(always)]
     fn write_block<S: Simd, const P: usize>(&mut self, s: S, clamp: &ClampLanes<S>, b: usize, mut sum: [S::V; P]) {
         let (b, first, pixels) = (self.first_block + b, self.first * LANES, self.pixels);
-        if self.span.lanes[b] != (0..LANES) {
-            return self.write_lanes::<S, P>(s, clamp, b, sum);
-        }
         if let Some(residual) = &self.span.residual[b] {
             assert!(first + pixels * LANES <= residual.len(), "pixels within the residual");
             for p in 0..P {
@@ -328,21 +340,25 @@ impl ConvGroup<'_, '_> {
         }
     }
 
-    /// As [`Self::write_block`], where the other lanes of the block are another tile's: pixel by pixel, in less code.
+    /// As [`Self::write_block`], where other lanes of the block may be another tile's.
     #[inline(always)]
     fn write_lanes<S: Simd, const P: usize>(&mut self, s: S, clamp: &ClampLanes<S>, b: usize, sum: [S::V; P]) {
-        let (first, pixels, lanes) = (self.first * LANES, self.pixels.min(P), self.span.lanes[b].clone());
+        let (b, first, pixels) = (self.first_block + b, self.first * LANES, self.pixels);
+        let lanes = self.span.lanes[b].clone();
         let y = &mut self.span.y[b];
         assert!(first + pixels * LANES <= y.len(), "pixels within the output");
-        for p in 0..pixels {
-            let (mut value, at) = (sum[p], first + p * LANES);
-            if let Some(residual) = &self.span.residual[b] {
-                assert!(at + LANES <= residual.len(), "a pixel within the residual");
+        // To the end of the tile, since sums that a variable picks have a place in memory.
+        for p in 0..P {
+            if p < pixels {
+                let (mut value, at) = (sum[p], first + p * LANES);
+                if let Some(residual) = &self.span.residual[b] {
+                    assert!(at + LANES <= residual.len(), "a pixel within the residual");
+                    // SAFETY: asserted.
+                    value = s.add(value, unsafe { s.load_lanes(residual.as_ptr().add(at), lanes.clone()) });
+                }
                 // SAFETY: asserted.
-                value = s.add(value, unsafe { s.load_lanes(residual.as_ptr().add(at), lanes.clone()) });
+                unsafe { s.store_lanes(clamp.apply(s, value), y.as_ptr().add(at), lanes.clone()) };
             }
-            // SAFETY: asserted.
-            unsafe { s.store_lanes(clamp.apply(s, value), y.as_ptr().add(at), lanes.clone()) };
         }
     }
 }
