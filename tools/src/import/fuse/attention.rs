@@ -10,7 +10,7 @@ use super::{Facts, sides, with_constant};
 
 /// `softmax(scale Q K + mask) V`, the scale before or behind the product or on both sides of it, as
 /// one operation, if nothing else reads what lies between. A choice between scores and a very small number
-/// becomes a choice between 0 and that number, which is such a mask.
+/// becomes a choice between 0 and a smaller one, which is such a mask.
 pub fn attention(graph: &mut Graph, facts: &Facts, index: usize) -> bool {
     let Some((mut inputs, scale, mask)) = find(graph, facts, &graph.nodes[index]) else { return false };
     inputs.extend(match mask {
@@ -43,8 +43,10 @@ struct Choice {
     kept: bool,
 }
 
-/// A number at most this large swallows whatever score is added to it.
+/// A number at most this large leaves nothing of its score's share where another score is chosen.
 const NOTHING: f32 = -1e9;
+/// Swallows whatever score is added to it, so that shares are equal where none is chosen.
+const ABYSS: f32 = f32::MIN / 2.0;
 
 impl Choice {
     /// The choice of that node between scores, which it returns, and a number.
@@ -60,10 +62,12 @@ impl Choice {
         })
     }
 
-    /// Lets its node choose between 0 and the number; what it then makes.
+    /// Lets its node choose between 0 and a number in the place of its own; what it then makes.
     fn of_zeros(self, graph: &mut Graph) -> ValueId {
         let name = graph.value(graph.nodes[self.node].output()).name.clone();
-        let [zero, number] = [0.0, self.number]
+        // Of scores that are all infinitely small no shares can be made: that stays so.
+        let number = if self.number == f32::NEG_INFINITY { self.number } else { ABYSS };
+        let [zero, number] = [0.0, number]
             .map(|number| graph.add_constant(format!("{name} {number:?}"), Constant::floats(vec![], vec![number])));
         let dims = graph.dims(self.condition).to_vec();
         let mask = graph.add(format!("{name} mask"), dims, None);

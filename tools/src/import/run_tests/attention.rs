@@ -61,18 +61,19 @@ fn heads(model: Model, from: &str, to: &str, perm: &[i64]) -> Model {
     model.node("Reshape", &[from, "heads"], &rows, vec![]).node("Transpose", &[&rows], to, vec![ints("perm", perm)])
 }
 
-/// Attention to `x`, its scores masked by a sum or, where there is a number, by a choice between them and it.
-fn three_products(choice: Option<f32>) {
-    let (x, summed) = (noise(1, TOKENS * WIDTH), [0.0, 0.5, -10000.0, -1.0, 0.25]);
-    let kept = [1u8, 1, 0, 1, 0];
-    let mask = if choice.is_some() { kept.map(|kept| if kept == 1 { 0.0 } else { -10000.0 }) } else { summed };
-    let weights = noise(2, WIDTH * 3 * WIDTH).iter().map(|w| w * 0.5).collect::<Vec<f32>>();
+/// What masks scores: a sum, or a choice between them and a number.
+enum Mask<'a> {
+    Sum(&'a [f32; TOKENS]),
+    Choice(&'a [u8; TOKENS], f32),
+}
+
+/// Attention to `x`, with weights from `WIDTH` to `[q][k][v]`.
+fn three_products(x: &[f32], weights: &[f32], mask: &Mask) -> Model {
     let part = |part: usize| -> Vec<f32> {
         weights.chunks(3 * WIDTH).flat_map(|row| row[part * WIDTH..][..WIDTH].to_vec()).collect()
     };
-    let wanted = reference(&product(&wide(&x), &weights, [TOKENS, WIDTH, 3 * WIDTH]), &mask);
     let mut model = Model::default()
-        .input("x", FLOAT, &[1, 5, 24], &x)
+        .input("x", FLOAT, &[1, 5, 24], x)
         .stored("heads", INT64, &[4], &[0i64, 0, 3, 8])
         .stored("rows", INT64, &[3], &[0i64, 0, 24])
         .stored("root", FLOAT, &[], &[8f32.sqrt()]);
@@ -83,37 +84,58 @@ fn three_products(choice: Option<f32>) {
     model = heads(model, "q", "queries", &[0, 2, 1, 3]);
     model = heads(model, "k", "keys", &[0, 2, 3, 1]);
     model = heads(model, "v", "values", &[0, 2, 1, 3]);
-    let model = model.node("MatMul", &["queries", "keys"], "products", vec![]).node(
-        "Div",
-        &["products", "root"],
-        "scores",
-        vec![],
-    );
-    let model =
-        match choice {
-            None => model.input("mask", FLOAT, &[1, 1, 1, 5], &mask).node("Add", &["scores", "mask"], "masked", vec![]),
-            Some(number) => model
-                .input("kept", BOOL, &[1, 1, 1, 5], &kept)
-                .stored("number", FLOAT, &[], &[number])
-                .node("Where", &["kept", "scores", "number"], "masked", vec![]),
-        };
-    let model = model
+    model = model.node("MatMul", &["queries", "keys"], "products", vec![]);
+    model = model.node("Div", &["products", "root"], "scores", vec![]);
+    model = match mask {
+        Mask::Sum(summed) => {
+            model.input("mask", FLOAT, &[1, 1, 1, 5], *summed).node("Add", &["scores", "mask"], "masked", vec![])
+        }
+        Mask::Choice(kept, number) => model
+            .input("kept", BOOL, &[1, 1, 1, 5], *kept)
+            .stored("number", FLOAT, &[], &[*number])
+            .node("Where", &["kept", "scores", "number"], "masked", vec![]),
+    };
+    model
         .node("Softmax", &["masked"], "shares", vec![int("axis", 3)])
         .node("MatMul", &["shares", "values"], "context", vec![])
         .node("Transpose", &["context"], "tokens", vec![ints("perm", &[0, 2, 1, 3])])
-        .node("Reshape", &["tokens", "rows"], "y", vec![]);
-    compare(model, &wanted);
+        .node("Reshape", &["tokens", "rows"], "y", vec![])
+}
+
+/// An input, and weights from `WIDTH` to `[q][k][v]`.
+fn given() -> [Vec<f32>; 2] {
+    [noise(1, TOKENS * WIDTH), noise(2, WIDTH * 3 * WIDTH).iter().map(|w| w * 0.5).collect()]
 }
 
 #[test]
 fn attention_of_three_products_is_right() {
-    three_products(None);
+    let [x, weights] = given();
+    let mask = [0.0, 0.5, -10000.0, -1.0, 0.25];
+    let wanted = reference(&product(&wide(&x), &weights, [TOKENS, WIDTH, 3 * WIDTH]), &mask);
+    compare(three_products(&x, &weights, &Mask::Sum(&mask)), &wanted);
 }
 
 #[test]
 fn attention_to_chosen_scores_is_right() {
-    three_products(Some(f32::NEG_INFINITY));
-    three_products(Some(f32::MIN));
+    let [x, weights] = given();
+    let mask = [0.0, 0.0, -10000.0, 0.0, -10000.0];
+    let wanted = reference(&product(&wide(&x), &weights, [TOKENS, WIDTH, 3 * WIDTH]), &mask);
+    for number in [f32::NEG_INFINITY, f32::MIN, -1e9] {
+        compare(three_products(&x, &weights, &Mask::Choice(&[1, 1, 0, 1, 0], number)), &wanted);
+    }
+}
+
+/// Where no score is chosen, all shares are equal, however far the scores lie apart.
+#[test]
+fn attention_to_nothing_takes_equal_shares() {
+    let [x, mut weights] = given();
+    weights.chunks_mut(3 * WIDTH).flat_map(|row| &mut row[..WIDTH]).for_each(|to_query| *to_query *= 1000.0);
+    let mut qkv = product(&wide(&x), &weights, [TOKENS, WIDTH, 3 * WIDTH]);
+    qkv.chunks_mut(3 * WIDTH).flat_map(|row| &mut row[..WIDTH]).for_each(|query| *query = 0.0);
+    let wanted = reference(&qkv, &[0.0; TOKENS]);
+    for number in [f32::MIN, -1e9] {
+        compare(three_products(&x, &weights, &Mask::Choice(&[0; TOKENS], number)), &wanted);
+    }
 }
 
 #[test]
