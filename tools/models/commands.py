@@ -9,8 +9,11 @@ LONGEST = 1800
 
 
 def clockwork(binary, *arguments):
-    """What it printed. The error, where it ends otherwise, is its last line: after `clockwork: ` if it was meant."""
-    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=LONGEST)
+    """What it printed. Where it fails, the error is its panic or its last line, which begins with `clockwork: `."""
+    try:
+        done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"did not end within {LONGEST} s") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         panics = [line for line in lines if "panicked" in line]

@@ -387,10 +387,15 @@ def attention(graph, name, shape):
         return graph.add("Transpose", graph.add("Reshape", made, graph.whole(0, words, heads, each)), perm=order)
 
     scores = graph.add("MatMul", projected([0, 2, 1, 3]), projected([0, 2, 3, 1]))
-    scores = graph.add("Mul", scores, graph.constant(np.float32(each**-0.5)))
+    # Large scores too: what hides a word must swallow them.
+    scale = graph.random.choice([1, 1, 40]) * each**-0.5
+    scores = graph.add("Mul", scores, graph.constant(np.float32(scale)))
     if graph.chance(0.7):
-        mask = graph.constant(graph.numbers.random((1, 1, graph.random.choice([1, words]), words)) < 0.7)
-        scores = graph.add("Where", mask, scores, graph.constant(np.float32(-1e9)))
+        # Few seen: rows of which no word is.
+        seen, rows = graph.random.choice([0.2, 0.7]), graph.random.choice([1, words])
+        mask = graph.constant(graph.numbers.random((1, 1, rows, words)) < seen)
+        hidden = graph.constant(np.float32(graph.random.choice([-1e4, -1e9, np.finfo(np.float32).min])))
+        scores = graph.add("Where", mask, scores, hidden)
     mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), projected([0, 2, 1, 3]))
     together = graph.add("Transpose", mixed, perm=[0, 2, 1, 3])
     return {graph.add("Reshape", together, graph.whole(0, words, heads * each)): (1, words, heads * each)}
