@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
@@ -25,6 +24,7 @@ import onnx
 import architectures
 import graphs
 import reference
+from commands import clockwork, run
 
 LIMIT = 1e-3
 # The least by which the outputs of two inputs must differ, that a comparison of them says something.
@@ -69,25 +69,6 @@ def item(name, shape, kind, seed, scale):
         # The last places of a text are not there.
         return (np.arange(shape[1]) < shape[1] - 16 * seed).astype(np.int64)[None]
     return numbers.integers(0, 2 if "type" in name else 30522, shape, dtype=np.int64)
-
-
-def clockwork(binary, *arguments):
-    """What it printed."""
-    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["ended without a word"])[-1])
-    return done.stdout
-
-
-def run(binary, package, folder, inputs, outputs, batch):
-    arguments = ["run", package, "--batch", batch]
-    for i, (name, array) in enumerate(inputs.items()):
-        np.save(folder / f"in{i}.npy", array)
-        arguments += ["--input", f"{name}={folder / f'in{i}.npy'}"]
-    for i, name in enumerate(outputs):
-        arguments += ["--output", f"{name}={folder / f'out{i}.npy'}"]
-    clockwork(binary, *arguments)
-    return [np.load(folder / f"out{i}.npy") for i in range(len(outputs))]
 
 
 def differences(binary, model, package, inputs, outputs, folder, scale):

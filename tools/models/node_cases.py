@@ -16,7 +16,6 @@ import hashlib
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -24,6 +23,8 @@ import zipfile
 import numpy as np
 import onnx
 from onnx import numpy_helper
+
+from commands import clockwork
 
 OPERATORS = """Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape
 Conv ConvTranspose CumSum Div Dropout Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gelu Gemm
@@ -100,13 +101,13 @@ def pass_through(model):
     model.graph.node.append(onnx.helper.make_node("Identity", ["unused"], ["unused_too"]))
 
 
-def clockwork(binary, *arguments):
+def fault_of(binary, *arguments):
     """None if it went well, else what was said."""
-    done = subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=120)
-    if done.returncode == 0:
-        return None
-    lines = [line for line in done.stderr.strip().splitlines() if line]
-    return lines[-1] if lines else f"ended with {done.returncode}"
+    try:
+        clockwork(binary, *arguments)
+    except RuntimeError as error:
+        return str(error)
+    return None
 
 
 def run_case(binary, name, files):
@@ -154,7 +155,7 @@ def attempt(binary, case, model, folder):
         pass_through(model)
     onnx.save(model, folder / "model.onnx")
     constants = [argument for option in options for argument in ("--const", option)]
-    said = clockwork(binary, "import", "--no-tune", str(folder / "model.onnx"), "-o", str(folder / "model.cwk"), *constants)
+    said = fault_of(binary, "import", "--no-tune", str(folder / "model.onnx"), "-o", str(folder / "model.cwk"), *constants)
     if said:
         return ("failed" if "panicked" in said else "refused"), said
     if unknown:
@@ -162,7 +163,7 @@ def attempt(binary, case, model, folder):
     arguments = [argument for option in given for argument in ("--input", option)]
     for i, (name, _) in enumerate(expected):
         arguments += ["--output", f"{name}={folder / f'output{i}.npy'}"]
-    said = clockwork(binary, "run", str(folder / "model.cwk"), *arguments)
+    said = fault_of(binary, "run", str(folder / "model.cwk"), *arguments)
     if said:
         return "failed", said
     for i, (name, wanted) in enumerate(expected):
