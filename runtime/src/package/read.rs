@@ -85,7 +85,17 @@ impl Package {
 
     /// The plan for that shape variant and batch size, if there is one.
     pub fn plan(&self, shape: ShapeId, batch: BatchSize) -> Option<&Plan> {
-        self.plans.iter().find(|plan| plan.shape == shape && plan.batch == batch)
+        self.plans.get(self.place(shape, batch)?)
+    }
+
+    /// What each launch of that plan computes; nothing if the package does not say, or has no such plan.
+    pub fn computes(&self, shape: ShapeId, batch: BatchSize) -> impl Iterator<Item = &str> {
+        let plan = self.place(shape, batch).into_iter();
+        plan.flat_map(move |plan| (0..self.plans[plan].launches.len()).filter_map(move |i| self.labels.of(plan, i)))
+    }
+
+    fn place(&self, shape: ShapeId, batch: BatchSize) -> Option<usize> {
+        self.plans.iter().position(|plan| plan.shape == shape && plan.batch == batch)
     }
 
     /// How many shape variants there are, at least 1.

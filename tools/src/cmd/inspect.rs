@@ -93,9 +93,8 @@ pub fn run(args: &InspectArgs) -> Result<(), InspectError> {
     };
     let all: Vec<Description> = package.plans.iter().flat_map(launches).collect();
     let described = launches(plan);
-    let place = package.plans.iter().position(|other| std::ptr::eq(other, plan)).unwrap_or(0);
     let seen = Seen {
-        computes: (0..described.len()).map_while(|i| package.labels.of(place, i).map(str::to_owned)).collect(),
+        computes: package.computes(shape, batch).map(str::to_owned).collect(),
         space: Workspace::of(&described),
         launches: described,
         waste: Waste::of(all.iter(), package.pages.len(), package.page_bytes),

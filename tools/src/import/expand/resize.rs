@@ -47,7 +47,7 @@ fn plan(out: &Emitter, of: &Resize, dims: &[usize]) -> Result<Vec<(usize, Along)
         Some(axes) => axes.iter().map(|&axis| index::axis(axis, dims.len())).collect::<Result<_, _>>()?,
         None => (0..dims.len()).collect(),
     };
-    if of.axes.as_ref().is_some_and(|given| index::axes(given, dims.len()).is_ok_and(|once| once.len() < given.len())) {
+    if (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
         return Err(Why::Form("`axes` names a dimension twice"));
     }
     let floats = |index: Option<usize>| -> Result<Option<Vec<f32>>, Why> {
