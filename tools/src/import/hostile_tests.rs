@@ -109,12 +109,16 @@ fn model() -> ModelProto {
     }
 }
 
-fn whole() -> load::Cut {
-    load::Cut { outputs: vec![], bound: HashMap::new(), memory: 64 << 20 }
+fn whole(memory: usize) -> load::Cut {
+    load::Cut { outputs: vec![], bound: HashMap::new(), memory }
 }
 
 fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
-    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole())?;
+    import_within(64 << 20, model, shapes)
+}
+
+fn import_within(memory: usize, model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
+    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole(memory))?;
     let variants = variant::resolve(&model, shapes)?;
     compile(
         &model.graph,
@@ -187,7 +191,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
-        if let Ok(model) = load::load(&path, &whole()) && let Ok(variants) = variant::resolve(&model, &[]) {
+        if let Ok(model) = load::load(&path, &whole(64 << 20)) && let Ok(variants) = variant::resolve(&model, &[]) {
             let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
         }
     }
@@ -300,6 +304,36 @@ fn an_index_beyond_a_dimension_is_named() {
     graph.output = vec![value("z", &[])];
     let refused = import(&beyond, &[]).unwrap_err().to_string();
     assert_eq!(refused, "node `z` (Gather): index 7 lies beyond a dimension of 5");
+}
+
+/// Found by fuzzing: each ended the import by a panic.
+#[test]
+fn what_is_picked_from_nothing_is_refused_by_name() {
+    for picking in ["Gather", "GatherElements", "GatherND"] {
+        let mut model = model();
+        let graph = graph_of(&mut model);
+        graph.initializer.push(floats("empty", &[0, 5], vec![]));
+        let cast = AttributeProto { i: Some(tensor_proto::DataType::Int64 as i64), ..int("to", 0) };
+        graph.node.push(node("Cast", &["y"], &["which"], vec![cast]));
+        graph.node.push(node(picking, &["empty", "which"], &["z"], vec![]));
+        graph.output = vec![value("z", &[])];
+        let refused = import(&model, &[]).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("node `z` ({picking}): ")), "{refused}");
+    }
+}
+
+/// Seventeen output channels become two blocks of sixteen.
+#[test]
+fn weights_that_the_memory_granted_holds_only_unpacked_are_refused_by_name() {
+    let mut model = model();
+    let graph = graph_of(&mut model);
+    graph.initializer.push(floats("wide", &[17, 32, 10, 10], vec![1.0; 17 * 3200]));
+    graph.node.push(node("Conv", &["c", "wide"], &["z"], vec![ints("pads", &[5; 4])]));
+    graph.output = vec![value("z", &[])];
+    import(&model, &[]).unwrap();
+    let refused = import_within(500 << 10, &model, &[]).unwrap_err().to_string();
+    assert!(refused.starts_with("node `z` (Conv): "), "{refused}");
+    assert!(refused.ends_with("bytes of constants and tables exceed the limit 512000"), "{refused}");
 }
 
 fn graph_of(model: &mut ModelProto) -> &mut GraphProto {

@@ -14,6 +14,26 @@ use super::error::Why;
 /// What identifies a packed tensor: a digest of its source and of the way in which it is packed.
 pub type Key = [u8; 32];
 
+/// What a packed tensor takes, known before it is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Its rows.
+    pub rows: usize,
+    /// Floats of one row.
+    pub row: usize,
+}
+
+impl Extent {
+    /// All its bytes.
+    pub fn bytes(self) -> usize {
+        self.rows.saturating_mul(self.row_bytes())
+    }
+
+    fn row_bytes(self) -> usize {
+        self.row.saturating_mul(size_of::<f32>())
+    }
+}
+
 /// The weights of a model, one image for all its plans. It lies in a file, so that memory holds one
 /// tensor of it at a time.
 #[derive(Debug)]
@@ -34,12 +54,19 @@ impl WeightImage {
         WeightImage { page_bytes, file, ends: Vec::new(), placed: HashMap::new(), used: 0, tensors: 0 }
     }
 
-    /// Where the tensor of that key lies; packs and places it the first time.
-    pub fn place(&mut self, key: Key, pack: impl FnOnce() -> Packed) -> Result<Operand, Why> {
+    /// Where the tensor of that key lies; packs and places it the first time, unless no page holds its rows.
+    ///
+    /// # Panics
+    /// If what is packed has another extent.
+    pub fn place(&mut self, key: Key, extent: Extent, pack: impl FnOnce() -> Packed) -> Result<Operand, Why> {
         if let Some(operand) = self.placed.get(&key) {
             return Ok(*operand);
         }
+        if extent.row_bytes() > self.page_bytes {
+            return Err(Why::Row { found: extent.row_bytes(), limit: self.page_bytes });
+        }
         let packed = pack();
+        assert_eq!((packed.rows as usize, packed.row_bytes as usize), (extent.rows, extent.row_bytes()), "as was said");
         let operand = self.lay(&packed)?;
         self.placed.insert(key, operand);
         Ok(operand)
@@ -83,9 +110,6 @@ impl WeightImage {
 
     fn lay(&mut self, packed: &Packed) -> Result<Operand, Why> {
         let (rows, row_bytes) = (packed.rows as usize, packed.row_bytes as usize);
-        if row_bytes > self.page_bytes {
-            return Err(Why::Row { found: row_bytes, limit: self.page_bytes });
-        }
         let bytes: &[u8] = bytemuck::cast_slice(&packed.data);
         assert_eq!(bytes.len(), rows * row_bytes, "a packed tensor is its rows");
         self.used += bytes.len();
@@ -148,18 +172,23 @@ mod tests {
         WeightImage::new(4096, tempfile::tempfile().unwrap())
     }
 
-    fn packed(rows: u32, row_floats: usize) -> Packed {
-        let count = rows as usize * row_floats;
-        let data = (0u16..).take(count).map(f32::from).collect();
-        Packed { rows, row_bytes: u32::try_from(row_floats * 4).unwrap(), data }
+    fn packed(extent: Extent) -> Packed {
+        let data = (0u16..).take(extent.rows * extent.row).map(f32::from).collect();
+        let [rows, row_bytes] = [extent.rows, extent.row_bytes()].map(|n| u32::try_from(n).unwrap());
+        Packed { rows, row_bytes, data }
+    }
+
+    fn place(image: &mut WeightImage, key: u8, rows: usize, row: usize) -> Result<Operand, Why> {
+        let extent = Extent { rows, row };
+        image.place([key; 32], extent, || packed(extent))
     }
 
     #[test]
     fn small_tensors_share_a_page_and_equal_keys_share_a_place() {
         let mut image = image();
-        let a = image.place([1; 32], || packed(1, 10)).unwrap();
-        let b = image.place([2; 32], || packed(1, 10)).unwrap();
-        let again = image.place([1; 32], || unreachable!("packed before")).unwrap();
+        let a = place(&mut image, 1, 1, 10).unwrap();
+        let b = place(&mut image, 2, 1, 10).unwrap();
+        let again = image.place([1; 32], Extent { rows: 1, row: 10 }, || unreachable!("packed before")).unwrap();
         assert_eq!((a.page, a.offset, b.page, b.offset), (0, 0, 0, 64));
         assert_eq!(a, again);
         assert_eq!((image.pages(), image.waste(), image.tensors()), (1, 4096 - 80, 2));
@@ -168,7 +197,7 @@ mod tests {
     #[test]
     fn large_tensors_are_split_by_rows_and_leave_room_for_small_ones() {
         let mut image = image();
-        let large = image.place([1; 32], || packed(5, 400)).unwrap();
+        let large = place(&mut image, 1, 5, 400).unwrap();
         assert_eq!((large.page, large.offset, large.rows_per_page), (0, 0, 2));
         assert_eq!(image.pages(), 3);
         let mut page = vec![1; 4096];
@@ -177,13 +206,14 @@ mod tests {
         assert_eq!(page[3200..], [0; 896]);
         image.read_page(2, &mut page).unwrap();
         assert_eq!(page[1600..], [0; 2496]);
-        let small = image.place([2; 32], || packed(1, 16)).unwrap();
+        let small = place(&mut image, 2, 1, 16).unwrap();
         assert_eq!((small.page, small.offset), (0, 3200));
     }
 
     #[test]
-    fn a_row_longer_than_a_page_is_refused() {
-        let refused = image().place([1; 32], || packed(1, 1025));
+    fn a_row_longer_than_a_page_is_refused_before_it_is_packed() {
+        let extent = Extent { rows: 1, row: 1025 };
+        let refused = image().place([1; 32], extent, || unreachable!("it fits no page"));
         assert!(matches!(refused, Err(Why::Row { found: 4100, limit: 4096 })));
     }
 }

@@ -23,7 +23,7 @@ use thiserror::Error;
 use super::layer::{Algorithm, Layer};
 use super::table::Times;
 use crate::import::error::Why;
-use crate::import::page::{WeightImage, number};
+use crate::import::page::{Extent, Key, WeightImage, number};
 use crate::solo::{Cut, Solo, SoloError};
 
 /// Elements that a sweep touches: twice what the third cache of a large processor holds for one core.
@@ -129,7 +129,7 @@ fn write(layer: &Layer, algorithms: &[Algorithm], path: &std::path::Path) -> Res
             hw: in_hw,
             blocks: block.x_blocks,
         }));
-        let bias = image.place([u8::MAX; 32], || zeros(1, blocks_of(block.out_channels) * LANES))?;
+        let bias = zeros(&mut image, [u8::MAX; 32], 1, blocks_of(block.out_channels) * LANES)?;
         let block = Conv { x, y, bias, activation, ..block };
         launches.push(candidate(&mut image, &block, algorithm, [key; 32])?);
     }
@@ -169,18 +169,14 @@ fn tensor(name: &str, dims: &[u32]) -> Vec<TensorSpec> {
     vec![TensorSpec { name: name.to_owned(), kind: TensorType::F32, shapes }]
 }
 
-/// Packed zeros: how long products take does not depend on their values.
-fn zeros(rows: u32, row: u32) -> Packed {
-    Packed { rows, row_bytes: row * 4, data: vec![0.0; rows as usize * row as usize] }
+/// Zeros in the image: how long products take does not depend on their values.
+fn zeros(image: &mut WeightImage, key: Key, rows: u32, row: u32) -> Result<Operand, Why> {
+    let extent = Extent { rows: rows as usize, row: row as usize };
+    image.place(key, extent, || Packed { rows, row_bytes: row * 4, data: vec![0.0; extent.rows * extent.row] })
 }
 
 /// The launch of one algorithm, its weights in the image.
-fn candidate(
-    image: &mut WeightImage,
-    block: &Conv,
-    algorithm: Algorithm,
-    key: [u8; 32],
-) -> Result<Launch, MeasureError> {
+fn candidate(image: &mut WeightImage, block: &Conv, algorithm: Algorithm, key: Key) -> Result<Launch, MeasureError> {
     let blocks = blocks_of(block.out_channels);
     let by_patches = match algorithm {
         Algorithm::Direct => None,
@@ -188,12 +184,12 @@ fn candidate(
     };
     Ok(match by_patches {
         None => {
-            let weights = image.place(key, || zeros(block.grouping().rows(), block.weights_row()))?;
+            let weights = zeros(image, key, block.grouping().rows(), block.weights_row())?;
             Launch::of(&Conv { weights, ..*block })
         }
         Some(winograd) => {
             let rows = blocks * winograd.side() * winograd.side();
-            let weights = image.place(key, || zeros(rows, winograd.weights_row()))?;
+            let weights = zeros(image, key, rows, winograd.weights_row())?;
             Launch::of(&Winograd { weights, ..winograd })
         }
     })

@@ -2,12 +2,12 @@
 
 use kernels::layout::{self, Packed};
 use kernels::operand::Operand;
-use kernels::params::Groups;
+use kernels::params::{Groups, LANES, blocks_of};
 
 use super::Lowering;
 use crate::import::error::Why;
 use crate::import::graph::{Node, ValueId};
-use crate::import::page::Key;
+use crate::import::page::{Extent, Key};
 
 /// How a constant is packed: part of its identity in the image.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,25 @@ impl Packing {
         }
     }
 
+    /// What so many values take, packed.
+    fn extent(self, values: usize) -> Extent {
+        const BLOCK: usize = LANES as usize;
+        let blocks = |channels: u32| blocks_of(channels) as usize;
+        let (rows, row) = match self {
+            Packing::Conv(groups, taps) => (groups.rows() as usize, groups.input as usize * taps as usize * BLOCK),
+            // A patch takes a point more for each of the three taps but the first.
+            Packing::Patches([out, input], patch) => {
+                (blocks(out) * (patch as usize + 2).pow(2), input as usize * BLOCK)
+            }
+            Packing::Depthwise([channels, taps]) => (blocks(channels), taps as usize * BLOCK),
+            Packing::Gemm([k, n], _) => (blocks(n), k as usize * BLOCK),
+            Packing::Vector | Packing::Constant => (1, values.next_multiple_of(BLOCK)),
+            Packing::Blocked([n, channels, hw]) => (1, n as usize * blocks(channels) * hw as usize * BLOCK),
+            Packing::Rows(len) => (values / len as usize, len as usize),
+        };
+        Extent { rows, row }
+    }
+
     fn key(self, values: &[f32]) -> Key {
         let mut hasher = blake3::Hasher::new();
         // The packing's text names its kind and numbers; values follow it unambiguously after a 0.
@@ -55,8 +74,13 @@ impl Packing {
 
 impl Lowering<'_> {
     /// Where these values lie in the image, packed that way.
+    ///
+    /// # Errors
+    /// If no page holds a row of them, or the memory granted does not hold them.
     pub(super) fn weights(&mut self, values: &[f32], packing: Packing) -> Result<Operand, Why> {
-        self.image.place(packing.key(values), || packing.pack(values))
+        let extent = packing.extent(values.len());
+        self.graph.check_room(extent.bytes())?;
+        self.image.place(packing.key(values), extent, || packing.pack(values))
     }
 
     /// The floats of the constant behind an input.
