@@ -1,5 +1,7 @@
 //! One graph for each batch size: shapes inferred, shape arithmetic folded, fixed batches rewritten.
 
+use std::fmt;
+
 use super::constant::Constant;
 use super::element;
 use super::error::{ImportError, Why};
@@ -8,6 +10,7 @@ use super::fold;
 use super::graph::{Graph, Node};
 use super::index;
 use super::op::Op;
+use super::prove::Difference;
 use super::shape;
 
 /// The graph for inputs of these whole shapes, from a graph without shapes. The batch `n` is dimension 0
@@ -113,6 +116,22 @@ pub enum Unbatchable {
         /// Its shape at batch 1.
         dims: Vec<usize>,
     },
+    /// Shapes hold, numbers don't.
+    Number(Difference),
+}
+
+impl fmt::Display for Unbatchable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unbatchable::NoBatch => {
+                write!(f, "an input or output has no batch as its first dimension; an item is all of it")
+            }
+            Unbatchable::Value { value, dims } => {
+                write!(f, "the batch is not to be followed through `{value}` {dims:?}")
+            }
+            Unbatchable::Number(difference) => difference.fmt(f),
+        }
+    }
 }
 
 /// Checks that batch 2 differs from batch 1 in exactly one dimension of every value, the first one

@@ -179,7 +179,7 @@ pub enum ImportError {
     /// The package can't be written.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// Its batches are not what they should be.
+    /// Its batches can't be run.
     #[error(transparent)]
     Proof(#[from] ProofError),
 }

@@ -119,6 +119,7 @@ fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
     compile(
         &model.graph,
         &variants,
+        None,
         &mut Tuner::new(&Settings::default()),
         &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()),
         &mut |_, _| {},
@@ -188,7 +189,7 @@ proptest! {
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
         if let Ok(model) = load::load(&path, &whole()) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
+            let _ = compile(&model.graph, &variants, None, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
         }
     }
 }

@@ -52,6 +52,7 @@ use self::load::Cut;
 use self::lower::cpu_f32;
 use self::normalise::Normalise;
 use self::page::WeightImage;
+use self::prove::{Difference, Verdict};
 use self::report::{PlanReport, Report};
 use self::tune::{Choices, Tuner};
 use self::variant::Variants;
@@ -84,17 +85,52 @@ pub struct Options {
     pub memory: Option<usize>,
 }
 
-/// Imports a model. `progress` is told the share that is done, and what comes next.
+/// Imports a model. `progress` is told the share that is done, and what comes next. Where shapes or numbers depend on
+/// the batch, the package has plans for batch 1 only, and the report says why.
 ///
 /// # Errors
 /// [`ImportError`], and nothing was written.
 pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<Report, ImportError> {
     let begin = Instant::now();
     progress(0.0, "reading");
-    let card = read_card(options.card.as_deref())?;
-    let bound = constants(&options.constants)?;
+    let given = Given { card: read_card(options.card.as_deref())?, constants: constants(&options.constants)? };
+    let mut known = None;
+    // At most twice: a package for batch 1 only has no batch that could differ.
+    loop {
+        match attempt(options, &given, known, begin, progress)? {
+            Attempt::Done(report) => return Ok(*report),
+            // From the start, so that the package is the same as if its shapes had said so.
+            Attempt::Differs(difference) => known = Some(Unbatchable::Number(difference)),
+        }
+        give_back_freed();
+    }
+}
+
+/// What the files beside the model hold.
+struct Given {
+    card: Card,
+    constants: HashMap<String, Constant>,
+}
+
+/// What came of one pass over the model.
+enum Attempt {
+    /// A package whose batches hold, if it has any.
+    Done(Box<Report>),
+    /// A bit of an item's output depends on the batch. Nothing was written.
+    Differs(Difference),
+}
+
+/// Makes the package; for batch 1 only where it is `known` why there can't be more.
+fn attempt(
+    options: &Options,
+    given: &Given,
+    known: Option<Unbatchable>,
+    begin: Instant,
+    progress: &mut dyn FnMut(f64, &str),
+) -> Result<Attempt, ImportError> {
     let memory = options.memory.unwrap_or(IMPORT_MEMORY_BYTES);
-    let mut model = load::load(&options.model, &Cut { outputs: options.outputs.clone(), bound, memory })?;
+    let cut = Cut { outputs: options.outputs.clone(), bound: given.constants.clone(), memory };
+    let mut model = load::load(&options.model, &cut)?;
     if let Some(seed) = options.random_weights {
         random::randomise(&mut model.graph, seed);
     }
@@ -102,7 +138,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let variants = variant::resolve(&model, &options.shapes)?;
     let mut image = scratch_image(&options.package)?;
     let mut tuner = Tuner::new(&options.tuning);
-    let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
+    let compiled = compile(&model.graph, &variants, known, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
     // Nothing below looks at it, and the proof needs room for the weights.
     drop(model);
@@ -117,17 +153,20 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         outputs: compiled.outputs,
         plans: compiled.plans,
         labels: compiled.labels,
-        card,
+        card: given.card.clone(),
         page_count: page::number(image.pages(), "pages").map_err(limit)?,
     };
     let plans = contents.plans.iter().map(PlanReport::of).collect();
     let name = contents.name.clone();
     let complete = write(&options.package, contents, &image)?;
     let mut proving = |share| progress(0.9 + 0.1 * share, "proving that batches give the bits of single items");
-    let proof = prove::prove(&Package::open(complete.path())?, options.tuning.threads, &mut proving)?;
+    let proof = match prove::prove(&Package::open(complete.path())?, options.tuning.threads, &mut proving)? {
+        Verdict::Holds(proof) => proof,
+        Verdict::Differs(difference) => return Ok(Attempt::Differs(difference)),
+    };
     let written = complete.publish()?;
     progress(1.0, "done");
-    Ok(Report {
+    Ok(Attempt::Done(Box::new(Report {
         name,
         written,
         tensors: image.tensors(),
@@ -140,7 +179,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
         memory: report::most_memory(),
-    })
+    })))
 }
 
 /// Writes the package, as yet without its name.
@@ -216,10 +255,11 @@ fn check_types(model: &load::Model, outputs: &[TensorSpec]) -> Result<(), Import
     Ok(())
 }
 
-/// Compiles a graph without shapes for each of `variants`.
+/// Compiles a graph without shapes for each of `variants`; for batch 1 only where it is `known` why there can't be more.
 pub fn compile(
     template: &Graph,
     variants: &Variants,
+    known: Option<Unbatchable>,
     tuner: &mut Tuner,
     image: &mut WeightImage,
     progress: &mut dyn FnMut(f64, &str),
@@ -231,7 +271,7 @@ pub fn compile(
         singles.push(batch::shaped(&template, shapes, 1)?);
         template.spent = singles.last().map_or(template.spent, |single| single.spent);
     }
-    let unbatchable = unbatchable(&template, variants, &singles);
+    let unbatchable = known.or_else(|| unbatchable(&template, variants, &singles));
     let whole = unbatchable.as_ref().is_some_and(|why| *why == Unbatchable::NoBatch);
     let inputs = specs(&singles, "input", whole, |graph| &graph.inputs)?;
     let outputs = specs(&singles, "output", whole, |graph| &graph.outputs)?;

@@ -223,7 +223,8 @@ fn what_mixes_places_is_not_batched() {
     assert!(batch::check(&graph(1), &graph(2)).is_err());
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let compiled =
-        compile(&template, &variant(&[5]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {}).unwrap();
+        compile(&template, &variant(&[5]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
+            .unwrap();
     assert_eq!((compiled.plans.len(), compiled.unbatchable.is_some()), (1, true));
 }
 
@@ -252,9 +253,15 @@ fn what_moves_the_batch_among_the_elements_is_not_batched() {
 /// Copies of the first of the five plans of an 8x8 image.
 fn copies_in(b: Builder) -> usize {
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled =
-        compile(&b.finish(), &variant(&[3, 8, 8]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-            .unwrap();
+    let compiled = compile(
+        &b.finish(),
+        &variant(&[3, 8, 8]),
+        None,
+        &mut Tuner::new(&Settings::default()),
+        &mut image,
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(compiled.plans.len(), 5);
     let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
     compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count()
@@ -301,9 +308,15 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
     let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
     b.node(Op::Gemm(gemm, Activation::NONE), &[flat, weights]);
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled =
-        compile(&b.finish(), &variant(&[3, 8, 8]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-            .unwrap();
+    let compiled = compile(
+        &b.finish(),
+        &variant(&[3, 8, 8]),
+        None,
+        &mut Tuner::new(&Settings::default()),
+        &mut image,
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(image.tensors(), 4);
     let slot = SlotLayout::new(&compiled.inputs, &compiled.outputs, ShapeId(0)).unwrap();
     for plan in &compiled.plans {
@@ -331,8 +344,9 @@ fn what_is_not_built_names_node_and_reason() {
     let x = b.graph.inputs[0];
     b.node(Op::TopK { axis: 1, k: Some(9), largest: true, last: false }, &[x]);
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let error = compile(&b.finish(), &variant(&[6]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-        .unwrap_err();
+    let error =
+        compile(&b.finish(), &variant(&[6]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
+            .unwrap_err();
     assert!(matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "k", .. }, .. } if node == "v1"));
     assert!(error.to_string().contains("attribute `k` is 9"), "{error}");
 }
