@@ -338,11 +338,12 @@ fn unbatchable(template: &Graph, variants: &Variants, singles: &[Graph]) -> Opti
     if !variants.batched || !singles.iter().all(batched) {
         return Some(Unbatchable::NoBatch);
     }
-    singles.iter().zip(&variants.shapes).find_map(|(one, shapes)| {
-        match batch::shaped(template, &of_batch(shapes, 2), 2) {
-            Ok(two) => batch::check(one, &two).err(),
-            Err(error) => Some(Unbatchable::Value { value: error.to_string(), dims: Vec::new() }),
-        }
+    // Each size by itself: a fixed dimension may be what one of them happens to be.
+    let sizes = BatchSize::ALL[1..].iter().map(|batch| batch.items());
+    let pairs = singles.iter().zip(&variants.shapes).flat_map(|pair| sizes.clone().map(move |n| (pair, n)));
+    pairs.into_iter().find_map(|((one, shapes), n)| match batch::shaped(template, &of_batch(shapes, n), n) {
+        Ok(many) => batch::check(one, &many, n).err(),
+        Err(error) => Some(Unbatchable::Refused { batch: n, why: error.to_string() }),
     })
 }
 

@@ -210,7 +210,7 @@ fn a_constant_reshape_carries_the_batch() {
     let template = b.finish();
     let graph = |n| instantiate(&template, &[6, 5], n);
     assert_eq!(graph(8).dims(graph(8).outputs[0]), [8, 30]);
-    assert_eq!(batch::check(&graph(1), &graph(2)), Ok(()));
+    assert_eq!(batch::check(&graph(1), &graph(2), 2), Ok(()));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn what_mixes_places_is_not_batched() {
     b.node(Op::Softmax { axis: 0, flatten: false }, &[x]);
     let template = b.finish();
     let graph = |n| instantiate(&template, &[5], n);
-    assert!(batch::check(&graph(1), &graph(2)).is_err());
+    assert!(batch::check(&graph(1), &graph(2), 2).is_err());
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let compiled =
         compile(&template, &variant(&[5]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
@@ -246,7 +246,7 @@ fn what_moves_the_batch_among_the_elements_is_not_batched() {
         make(&mut b);
         let template = b.finish();
         let graph = |n| instantiate(&template, &[3], n);
-        assert!(batch::check(&graph(1), &graph(2)).is_err());
+        assert!(batch::check(&graph(1), &graph(2), 2).is_err());
     }
 }
 

@@ -84,3 +84,35 @@ fn a_model_without_a_batch_has_nothing_to_prove() {
     let (_folder, report) = model.imported(&[("y", FLOAT)]);
     assert_eq!(report.unwrap().proof, None);
 }
+
+/// Why there are plans for batch 1 only.
+fn unbatchable(model: Model) -> Unbatchable {
+    let (_folder, report) = model.imported(&[("y", FLOAT)]);
+    let report = report.unwrap();
+    assert_eq!((report.proof, report.plans.len()), (None, 1));
+    report.unbatchable.unwrap()
+}
+
+#[test]
+fn a_dimension_that_is_one_batch_by_chance_leaves_batch_1() {
+    // In a batch of 2 the batch of `b` lies where `a` has 2 places, in larger ones it fits nowhere.
+    let model = Model::default()
+        .input::<f32>("a", FLOAT, &[1, 2, 2, 1], &[])
+        .input::<f32>("b", FLOAT, &[1, 2], &[])
+        .node("Min", &["a", "b"], "y", vec![]);
+    let found = unbatchable(model);
+    let Unbatchable::Refused { batch: 4, why } = &found else { panic!("{found}") };
+    assert!(why.starts_with("node `y` (Min): shapes [4, 2, 2, 1] and [4, 2] don't fit"), "{why}");
+    assert!(found.to_string().starts_with("in a batch of 4, node `y`"), "{found}");
+}
+
+#[test]
+fn a_slice_that_is_one_batch_by_chance_leaves_batch_1() {
+    let model = Model::default()
+        .input::<f32>("x", FLOAT, &[1, 3], &[])
+        .stored("first", INT64, &[1], &[0i64])
+        .stored("last", INT64, &[1], &[4i64])
+        .node("Slice", &["x", "first", "last", "first"], "s", vec![])
+        .node("Neg", &["s"], "y", vec![]);
+    assert_eq!(unbatchable(model), Unbatchable::Value { value: "s".to_owned(), dims: vec![1, 3] });
+}
