@@ -3,6 +3,7 @@
 mod attention;
 mod batches;
 mod labels;
+mod pools;
 mod views;
 
 use std::collections::HashMap;
