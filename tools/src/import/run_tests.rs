@@ -3,6 +3,7 @@
 mod attention;
 mod batches;
 mod labels;
+mod nan;
 mod pools;
 mod views;
 
