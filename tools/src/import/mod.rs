@@ -93,6 +93,9 @@ pub struct Options {
 pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<Report, ImportError> {
     let begin = Instant::now();
     progress(0.0, "reading");
+    once("--outputs", &options.outputs, &options.outputs)?;
+    let rules: Vec<String> = options.normalise.iter().map(ToString::to_string).collect();
+    once("--normalise", &rules, &options.normalise.iter().map(Normalise::input).collect::<Vec<_>>())?;
     let given = Given { card: read_card(options.card.as_deref())?, constants: constants(&options.constants)? };
     let mut known = None;
     // At most twice: a package for batch 1 only has no batch that could differ.
@@ -232,13 +235,30 @@ pub struct Compiled {
 
 /// The constants of each NAME=FILE.
 fn constants(texts: &[String]) -> Result<HashMap<String, Constant>, ImportError> {
-    let one = |text: &String| {
-        let (name, file) = text.rsplit_once('=').ok_or_else(|| ImportError::ConstSyntax { text: text.clone() })?;
-        let array = Array::read(Path::new(file))?;
-        let refused = |why| ImportError::Constant { name: name.to_owned(), why };
-        Ok((name.to_owned(), Constant::from_array(&array).map_err(refused)?))
+    let named = |text: &String| match text.rsplit_once('=') {
+        Some((name, file)) => Ok((name.to_owned(), file.to_owned())),
+        None => Err(ImportError::ConstSyntax { text: text.clone() }),
     };
-    texts.iter().map(one).collect()
+    let pairs = texts.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+    once("--const", texts, &pairs.iter().map(|(name, _)| name).collect::<Vec<_>>())?;
+    let read = |(name, file): (String, String)| {
+        let array = Array::read(Path::new(&file))?;
+        let constant = Constant::from_array(&array);
+        let constant = constant.map_err(|why| ImportError::Constant { name: name.clone(), why })?;
+        Ok((name, constant))
+    };
+    pairs.into_iter().map(read).collect()
+}
+
+/// Refuses two of the `texts` that `option` was given if they mean the same, which `keys` tell.
+fn once<K: PartialEq>(option: &'static str, texts: &[String], keys: &[K]) -> Result<(), ImportError> {
+    let earlier = |second: usize| keys[..second].iter().position(|key| *key == keys[second]);
+    match (0..keys.len()).find_map(|second| Some((earlier(second)?, second))) {
+        Some((first, second)) => {
+            Err(ImportError::Twice { option, first: texts[first].clone(), second: texts[second].clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses outputs whose type is not the one that the file states.
