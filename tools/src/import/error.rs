@@ -161,6 +161,12 @@ pub enum ImportError {
         /// The limit.
         limit: usize,
     },
+    /// The package as a whole is larger than one can be.
+    #[error("the package: {why}")]
+    TooMuch {
+        /// What it has too much of.
+        why: Why,
+    },
     /// A value that no node makes.
     #[error("`{name}` is used but no node makes it")]
     Dangling {

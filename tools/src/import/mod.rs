@@ -151,13 +151,13 @@ fn attempt(
     let contents = Contents {
         name: options.name.clone().unwrap_or_else(|| file.into_owned()),
         target: Target::CpuF32,
-        page_bytes: page::number(CPU_PAGE_BYTES, "bytes of a page").map_err(limit)?,
+        page_bytes: page::number(CPU_PAGE_BYTES, "bytes of a page").map_err(|why| ImportError::TooMuch { why })?,
         inputs: compiled.inputs,
         outputs: compiled.outputs,
         plans: compiled.plans,
         labels: compiled.labels,
         card: given.card.clone(),
-        page_count: page::number(image.pages(), "pages").map_err(limit)?,
+        page_count: page::number(image.pages(), "pages").map_err(|why| ImportError::TooMuch { why })?,
     };
     let plans = contents.plans.iter().map(PlanReport::of).collect();
     let name = contents.name.clone();
@@ -204,10 +204,6 @@ fn scratch_image(package: &Path) -> Result<WeightImage, ImportError> {
         Ok(file) => Ok(WeightImage::new(CPU_PAGE_BYTES, file)),
         Err(source) => Err(ImportError::Scratch { package: package.to_owned(), source }),
     }
-}
-
-fn limit(_: Why) -> ImportError {
-    ImportError::Limit { what: "pages or bytes of a page", found: usize::MAX, limit: u32::MAX as usize }
 }
 
 fn read_card(path: Option<&Path>) -> Result<Card, ImportError> {
