@@ -2,8 +2,8 @@
 
 usage: onnxruntime_times.py MODEL.onnx CORE
 
-First line in: a JSON object, {"inputs": [{"name", "type", "shape", "bytes"}]}, then the bytes of
-all inputs. Out: "ready". Then each line in is a number of runs and each line out a JSON array of
+First line in: a JSON object, {"inputs": [{"name", "type", "item", "places", "bytes"}]}, then the bytes of
+all inputs: so many places, each an item of that shape. Out: "ready". Then each line in is a number of runs and each line out a JSON array of
 nanoseconds, after one run that is not counted. One thread, on that core.
 """
 
@@ -36,15 +36,21 @@ def session(path):
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def shape(spec, ranks):
+    """The places in front, unless the graph has no dimension for them."""
+    whole = spec["places"] == 1 and ranks.get(spec["name"]) == len(spec["item"])
+    return spec["item"] if whole else [spec["places"], *spec["item"]]
+
+
 def main():
     path, core = sys.argv[1], int(sys.argv[2])
     os.sched_setaffinity(0, {core})
     source, sink = sys.stdin.buffer, sys.stdout
-    feeds = {}
-    for spec in json.loads(source.readline())["inputs"]:
-        data = np.frombuffer(source.read(spec["bytes"]), TYPES[spec["type"]])
-        feeds[spec["name"]] = data.reshape(spec["shape"])
+    specs = json.loads(source.readline())["inputs"]
+    data = [np.frombuffer(source.read(spec["bytes"]), TYPES[spec["type"]]) for spec in specs]
     model = session(path)
+    ranks = {value.name: len(value.shape) for value in model.get_inputs()}
+    feeds = {spec["name"]: flat.reshape(shape(spec, ranks)) for spec, flat in zip(specs, data)}
     model.run(None, feeds)
     print("ready", flush=True)
     for line in source:

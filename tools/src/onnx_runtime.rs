@@ -42,8 +42,11 @@ pub struct Input {
     pub name: String,
     /// Type of its elements.
     pub kind: TensorType,
-    /// Its shape, with the batch.
-    pub dims: Vec<usize>,
+    /// The shape of an item. Its places lie in front of it, unless there is one and the graph wants as many
+    /// dimensions as it has.
+    pub item: Vec<usize>,
+    /// Places of the batch.
+    pub places: usize,
     /// Its elements.
     pub data: Vec<u8>,
 }
@@ -75,7 +78,8 @@ impl OnnxRuntime {
         let mut this = OnnxRuntime { child, to, from: BufReader::new(from), model };
         let specs = inputs.iter().map(|input| {
             json!({
-                "name": input.name, "type": input.kind.name(), "shape": input.dims, "bytes": input.data.len(),
+                "name": input.name, "type": input.kind.name(), "item": input.item, "places": input.places,
+                "bytes": input.data.len(),
             })
         });
         writeln!(this.to, "{}", json!({ "inputs": specs.collect::<Vec<_>>() }))?;

@@ -26,12 +26,17 @@ pub enum SoloError {
         wanted: Target,
     },
     /// The package has no such plan.
-    #[error("the package has no plan for shape variant {shape}, batch {batch}")]
+    #[error(
+        "the package has no plan for shape variant {shape}, batch {batch}; of that variant it has batches {known} \
+         (where that is 1 alone, the import says why)"
+    )]
     NoPlan {
         /// Shape variant.
         shape: u8,
         /// Batch size.
         batch: BatchSize,
+        /// The batch sizes that there are.
+        known: String,
     },
     /// The plan would touch memory that is not its own.
     #[error("the plan is refused: {0}")]
@@ -57,6 +62,13 @@ pub enum SoloError {
     /// An operation can't be put into the stream.
     #[error(transparent)]
     Stream(#[from] StreamError),
+}
+
+/// The batch sizes for which a shape variant has plans, as people read them.
+pub fn batches_of(package: &Package, shape: ShapeId) -> String {
+    let plans = package.plans.iter().filter(|plan| plan.shape == shape);
+    let sizes: Vec<String> = plans.map(|plan| plan.batch.to_string()).collect();
+    if sizes.is_empty() { "none".to_owned() } else { sizes.join(", ") }
 }
 
 /// How often it is looked whether an operation is finished.
@@ -122,9 +134,8 @@ impl Solo {
         if package.target != Target::CpuF32 {
             return Err(SoloError::Target { found: package.target, wanted: Target::CpuF32 });
         }
-        let missing = SoloError::NoPlan { shape: shape.0, batch };
         let (Some(plan), Some(layout)) = (package.plan(shape, batch), package.slot_layout(shape)) else {
-            return Err(missing);
+            return Err(SoloError::NoPlan { shape: shape.0, batch, known: batches_of(package, shape) });
         };
         let spaces = Spaces {
             weight_pages: u32::try_from(package.pages.len()).unwrap_or(u32::MAX),

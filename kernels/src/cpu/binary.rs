@@ -58,8 +58,15 @@ fn row<S: Simd>(s: S, op: BinaryOp, a: Lanes<'_>, b: Lanes<'_>, y: &mut Target<'
         BinaryOp::Sub => with!(a, b => s.sub(a, b)),
         BinaryOp::Mul => with!(a, b => s.mul(a, b)),
         BinaryOp::Div => with!(a, b => s.div(a, b)),
-        BinaryOp::Min => with!(a, b => s.min(a, b)),
-        BinaryOp::Max => with!(a, b => s.max(a, b)),
+        // What is no number wins, also on the left: only there and at one infinity is the comparison false.
+        BinaryOp::Min => with!(a, b => {
+            let y = s.min(a, b);
+            s.select_less(s.splat(f32::NEG_INFINITY), a, y, s.add(a, y))
+        }),
+        BinaryOp::Max => with!(a, b => {
+            let y = s.max(a, b);
+            s.select_less(a, s.splat(f32::INFINITY), y, s.add(a, y))
+        }),
         BinaryOp::Pow => with!(a, b => {
             let (a, b) = (s.to_array(a), s.to_array(b));
             s.load_array(&std::array::from_fn(|i| a[i].powf(b[i])))

@@ -87,18 +87,60 @@ impl Block for Pool {
 }
 
 /// Each window along one side holds at least one place of the image.
-fn window_meets_image(
-    field: &'static str,
-    [input, output, kernel, stride, dilation, pad]: [u32; 6],
-) -> Result<(), BlockError> {
-    for o in 0..output {
-        let meets = (0..kernel).any(|k| {
-            let place = o * stride + k * dilation;
-            place >= pad && place - pad < input
-        });
-        if !meets {
-            return Err(BlockError::Field { field, value: output.into(), least: 1, most: o.into() });
+fn window_meets_image(field: &'static str, side: [u32; 6]) -> Result<(), BlockError> {
+    match first_apart(side) {
+        Some(o) => Err(BlockError::Field { field, value: side[1].into(), least: 1, most: o.into() }),
+        None => Ok(()),
+    }
+}
+
+/// The first window along one side without a place of the image. Of those that begin before it there are as many as the
+/// padding holds strides, each looked at once; of the others those that begin behind it come last.
+fn first_apart([input, output, kernel, stride, dilation, pad]: [u32; 6]) -> Option<u32> {
+    let before = pad.div_ceil(stride);
+    let leaps = |o: &u32| {
+        let missing = pad - o * stride;
+        let taps = missing.div_ceil(dilation);
+        taps >= kernel || taps * dilation - missing >= input
+    };
+    let behind = (input + pad).div_ceil(stride);
+    (0..before.min(output)).find(leaps).or((behind < output).then_some(behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_apart;
+
+    /// Window by window, tap by tap.
+    fn looked_for([input, output, kernel, stride, dilation, pad]: [u32; 6]) -> Option<u32> {
+        let inside = |place: u32| place >= pad && place - pad < input;
+        (0..output).find(|o| !(0..kernel).any(|k| inside(o * stride + k * dilation)))
+    }
+
+    #[test]
+    fn the_first_window_apart_is_the_one_that_looking_finds() {
+        let mut apart = [0; 2];
+        for code in 0..6 * 8 * 4 * 4 * 4 * 9 {
+            let mut rest = code;
+            let mut next = |count: u32| {
+                let digit = rest % count;
+                rest /= count;
+                digit
+            };
+            let side = [1 + next(6), 1 + next(8), 1 + next(4), 1 + next(4), 1 + next(4), next(9)];
+            let found = first_apart(side);
+            assert_eq!(found, looked_for(side), "{side:?}");
+            apart[usize::from(found.is_some())] += 1;
+        }
+        assert!(apart.iter().all(|&count| count > 10_000), "{apart:?}");
+    }
+
+    #[test]
+    fn sides_and_windows_at_their_limits_are_looked_at() {
+        for side in
+            [[1 << 16, 1 << 16, 1, 1, 1, 0], [1 << 16, 1 << 16, 128, 1, 255, 255], [1, 1 << 16, 2, 255, 255, 255]]
+        {
+            assert_eq!(first_apart(side), looked_for(side), "{side:?}");
         }
     }
-    Ok(())
 }

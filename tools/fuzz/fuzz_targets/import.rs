@@ -42,7 +42,7 @@ fn import(bytes: &[u8]) -> Option<()> {
     let file = tempfile::tempfile_in("/dev/shm").expect("a temporary file can be made");
     let mut image = WeightImage::new(PAGE_BYTES, file);
     let mut tuner = Tuner::new(&Settings::default());
-    let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, &mut |_, _| {}).ok()?;
+    let compiled = compile(&model.graph, &variants, None, &mut tuner, &mut image, &mut |_, _| {}).ok()?;
     for plan in &compiled.plans {
         let layout = SlotLayout::new(&compiled.inputs, &compiled.outputs, plan.shape)?;
         let spaces = Spaces {

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::onnx_runtime::{Input, OnnxRuntime, OnnxRuntimeError};
 use crate::print::remark;
-use crate::solo::{Cut, Solo, SoloError};
+use crate::solo::{Cut, Solo, SoloError, batches_of};
 
 /// How long our engine waits for the next run before it sleeps: longer than between two of its own
 /// runs, shorter than the run of the other side that isn't counted.
@@ -131,7 +131,13 @@ pub fn run(args: &KernelsArgs) -> Result<Comparisons, KernelsError> {
         for &size in &args.batch {
             let planned = |batch: &BatchSize| package.plan(ShapeId(args.shape), *batch).is_some();
             let Some(batch) = BatchSize::new(size).filter(planned) else {
-                remark!("{} has no plan for shape variant {}, batch {size}", package.name, args.shape);
+                let known = batches_of(&package, ShapeId(args.shape));
+                remark!(
+                    "{}, batch {size}: there is no plan; shape variant {} has batches {known} (where that is 1 alone, the \
+                     import says why)",
+                    package.name,
+                    args.shape
+                );
                 continue;
             };
             match compare(args, set, &package, onnx, batch) {
@@ -212,9 +218,8 @@ fn filled(package: &Package, shape: ShapeId, batch: BatchSize, solo: &Solo) -> (
         for (place, item) in data.chunks_exact(length.max(1)).enumerate() {
             areas[place * bytes + offset..][..length].copy_from_slice(item);
         }
-        let item = spec.shapes[usize::from(shape.0)].iter().map(|&dim| dim as usize);
-        let dims = std::iter::once(places).chain(item).collect();
-        inputs.push(Input { name: spec.name.clone(), kind: spec.kind, dims, data });
+        let item = spec.shapes[usize::from(shape.0)].iter().map(|&dim| dim as usize).collect();
+        inputs.push(Input { name: spec.name.clone(), kind: spec.kind, item, places, data });
     }
     (areas, inputs)
 }

@@ -13,7 +13,8 @@ use crate::print::say_part;
 /// Compile an ONNX model into a package
 ///
 /// Where a model has batches, two random items are run before the package gets its name, each alone and both
-/// together: if a bit of an output differs, the model is refused.
+/// together. Where a bit of an output differs, or a shape does not follow the batch, the package has plans for
+/// batch 1 only, and what is printed says why.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
     /// The ONNX file

@@ -1,5 +1,7 @@
 //! One graph for each batch size: shapes inferred, shape arithmetic folded, fixed batches rewritten.
 
+use std::fmt;
+
 use super::constant::Constant;
 use super::element;
 use super::error::{ImportError, Why};
@@ -8,6 +10,7 @@ use super::fold;
 use super::graph::{Graph, Node};
 use super::index;
 use super::op::Op;
+use super::prove::Difference;
 use super::shape;
 
 /// The graph for inputs of these whole shapes, from a graph without shapes. The batch `n` is dimension 0
@@ -113,50 +116,74 @@ pub enum Unbatchable {
         /// Its shape at batch 1.
         dims: Vec<usize>,
     },
+    /// The model has no meaning in a batch, or one that is not built.
+    Refused {
+        /// Items of the batch.
+        batch: usize,
+        /// The node, and what is wrong with it.
+        why: String,
+    },
+    /// Shapes hold, numbers don't.
+    Number(Difference),
 }
 
-/// Checks that batch 2 differs from batch 1 in exactly one dimension of every value, the first one
-/// in each output, and that nothing is computed across that dimension.
-pub fn check(one: &Graph, two: &Graph) -> Result<(), Unbatchable> {
+impl fmt::Display for Unbatchable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unbatchable::NoBatch => {
+                write!(f, "an input or output has no batch as its first dimension; an item is all of it")
+            }
+            Unbatchable::Value { value, dims } => {
+                write!(f, "the batch is not to be followed through `{value}` {dims:?}")
+            }
+            Unbatchable::Refused { batch, why } => write!(f, "in a batch of {batch}, {why}"),
+            Unbatchable::Number(difference) => difference.fmt(f),
+        }
+    }
+}
+
+/// Checks that a batch of `n`, more than one, differs from batch 1 in exactly one dimension of every value, the first
+/// one in each output, and that nothing is computed across that dimension.
+pub fn check(one: &Graph, many: &Graph, n: usize) -> Result<(), Unbatchable> {
     let fault =
         |value: &super::graph::Value| Unbatchable::Value { value: value.name.clone(), dims: value.dims.clone() };
-    if one.nodes.len() != two.nodes.len() {
+    if one.nodes.len() != many.nodes.len() {
         return Err(Unbatchable::Value { value: "the number of operations".to_owned(), dims: vec![one.nodes.len()] });
     }
-    for (a, b) in one.nodes.iter().zip(&two.nodes) {
+    for (a, b) in one.nodes.iter().zip(&many.nodes) {
         for (&x, &y) in a.outputs.iter().zip(&b.outputs) {
-            let Some(axis) = doubled(one.dims(x), two.dims(y)) else { return Err(fault(one.value(x))) };
-            if crosses(two, b, axis) || moved([one, two], [a, b], axis) {
+            let Some(axis) = multiplied(one.dims(x), many.dims(y), n) else { return Err(fault(one.value(x))) };
+            if crosses(many, b, axis) || moved([one, many], [a, b], axis, n) {
                 return Err(fault(one.value(x)));
             }
         }
     }
-    let outputs = one.outputs.iter().zip(&two.outputs);
-    match outputs.into_iter().find(|&(&x, &y)| doubled(one.dims(x), two.dims(y)) != Some(0)) {
+    let outputs = one.outputs.iter().zip(&many.outputs);
+    match outputs.into_iter().find(|&(&x, &y)| multiplied(one.dims(x), many.dims(y), n) != Some(0)) {
         Some((&x, _)) => Err(fault(one.value(x))),
         None => Ok(()),
     }
 }
 
-/// The one dimension that is twice as large.
-fn doubled(one: &[usize], two: &[usize]) -> Option<usize> {
-    if one.len() != two.len() {
+/// The one dimension that is `n` times as large.
+fn multiplied(one: &[usize], many: &[usize], n: usize) -> Option<usize> {
+    if one.len() != many.len() {
         return None;
     }
-    let mut differing = (0..one.len()).filter(|&i| one[i] != two[i]);
+    let mut differing = (0..one.len()).filter(|&i| one[i] != many[i]);
     let axis = differing.next()?;
-    (two[axis] == 2 * one[axis] && differing.next().is_none()).then_some(axis)
+    (many[axis] == n * one[axis] && differing.next().is_none()).then_some(axis)
 }
 
 /// Whether another shape puts the batch elsewhere among the elements: other dimensions lie before it.
-fn moved([one, two]: [&Graph; 2], [a, b]: [&Node; 2], axis: usize) -> bool {
+fn moved([one, many]: [&Graph; 2], [a, b]: [&Node; 2], axis: usize, n: usize) -> bool {
     let reshapes = matches!(
         a.op,
         Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } | Op::Into { .. }
     );
     let (Some(x), Some(y)) = (a.input(0).filter(|_| reshapes), b.input(0)) else { return false };
     let before = |dims: &[usize]| dims.iter().product::<usize>();
-    match doubled(one.dims(x), two.dims(y)) {
+    match multiplied(one.dims(x), many.dims(y), n) {
         Some(from) => before(&one.dims(x)[..from]) != before(&one.dims(a.output())[..axis]),
         None => false,
     }

@@ -120,6 +120,16 @@ pub enum ImportError {
         /// What was given.
         text: String,
     },
+    /// Two options on the command line that mean the same thing.
+    #[error("`{option} {first}` and `{option} {second}` name the same: give one of them")]
+    Twice {
+        /// The option.
+        option: &'static str,
+        /// What it was given first.
+        first: String,
+        /// What it was given then.
+        second: String,
+    },
     /// A normalisation on the command line that can't be read.
     #[error(
         "`{text}` is no normalisation: wanted NAME=MEAN/DEVIATION or NAME=MEAN,MEAN,MEAN/DEVIATION,DEVIATION,DEVIATION, on the scale of bytes, deviations other than 0, and /nhwc behind it where pixels come interleaved"
@@ -151,6 +161,12 @@ pub enum ImportError {
         /// The limit.
         limit: usize,
     },
+    /// The package as a whole is larger than one can be.
+    #[error("the package: {why}")]
+    TooMuch {
+        /// What it has too much of.
+        why: Why,
+    },
     /// A value that no node makes.
     #[error("`{name}` is used but no node makes it")]
     Dangling {
@@ -179,7 +195,7 @@ pub enum ImportError {
     /// The package can't be written.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// Its batches are not what they should be.
+    /// Its batches can't be run.
     #[error(transparent)]
     Proof(#[from] ProofError),
 }

@@ -14,7 +14,7 @@ use super::onnx::{
 };
 use super::page::WeightImage;
 use super::tune::{Settings, Tuner};
-use super::{compile, load, variant};
+use super::{batch, compile, load, variant};
 
 fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
     let dim = |&size: &i64| Dimension { value: Some(dimension::Value::DimValue(size)), ..Dimension::default() };
@@ -123,6 +123,7 @@ fn import_within(memory: usize, model: &ModelProto, shapes: &[String]) -> Result
     compile(
         &model.graph,
         &variants,
+        None,
         &mut Tuner::new(&Settings::default()),
         &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()),
         &mut |_, _| {},
@@ -192,7 +193,7 @@ proptest! {
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
         if let Ok(model) = load::load(&path, &whole(64 << 20)) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
+            let _ = compile(&model.graph, &variants, None, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
         }
     }
 }
@@ -234,6 +235,28 @@ fn constants_beyond_the_memory_granted_are_refused_by_name() {
     graph_of(&mut large).node.insert(0, node("ConstantOfShape", &["billions"], &["huge"], vec![]));
     let refused = import(&large, &[]).unwrap_err().to_string();
     assert!(refused.starts_with("node `huge` (ConstantOfShape): "), "{refused}");
+}
+
+/// Found by reading: tables were made before they were counted.
+#[test]
+fn tables_beyond_the_memory_granted_are_refused_by_name() {
+    let cases = [
+        node("MaxPool", &["x"], &["z", "places"], vec![ints("kernel_shape", &[1, 1])]),
+        node("InstanceNormalization", &["x", "ones", "ones"], &["z"], vec![]),
+    ];
+    for last in cases {
+        let mut model = model();
+        let graph = graph_of(&mut model);
+        let (begin, outputs) = (format!("node `z` ({}): ", last.op_type()), last.output.clone());
+        graph.input = vec![value("x", &[1, 3, 2048, 4096])];
+        graph.initializer.push(floats("ones", &[3], vec![1.0; 3]));
+        graph.node = vec![last];
+        graph.output = outputs.iter().map(|name| value(name, &[])).collect();
+        let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole(16 << 20)).unwrap();
+        let refused = batch::shaped(&model.graph, &[vec![1, 3, 2048, 4096]], 1).unwrap_err().to_string();
+        assert!(refused.starts_with(&begin), "{refused}");
+        assert!(refused.contains("bytes of constants and tables exceed the limit 16777216"), "{refused}");
+    }
 }
 
 /// Found by the fuzzer: a shape that is itself a long list took a step for each dimension of each element.

@@ -52,6 +52,7 @@ use self::load::Cut;
 use self::lower::cpu_f32;
 use self::normalise::Normalise;
 use self::page::WeightImage;
+use self::prove::{Difference, Verdict};
 use self::report::{PlanReport, Report};
 use self::tune::{Choices, Tuner};
 use self::variant::Variants;
@@ -84,17 +85,55 @@ pub struct Options {
     pub memory: Option<usize>,
 }
 
-/// Imports a model. `progress` is told the share that is done, and what comes next.
+/// Imports a model. `progress` is told the share that is done, and what comes next. Where shapes or numbers depend on
+/// the batch, the package has plans for batch 1 only, and the report says why.
 ///
 /// # Errors
 /// [`ImportError`], and nothing was written.
 pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<Report, ImportError> {
     let begin = Instant::now();
     progress(0.0, "reading");
-    let card = read_card(options.card.as_deref())?;
-    let bound = constants(&options.constants)?;
+    once("--outputs", &options.outputs, &options.outputs)?;
+    let rules: Vec<String> = options.normalise.iter().map(ToString::to_string).collect();
+    once("--normalise", &rules, &options.normalise.iter().map(Normalise::input).collect::<Vec<_>>())?;
+    let given = Given { card: read_card(options.card.as_deref())?, constants: constants(&options.constants)? };
+    let mut known = None;
+    // At most twice: a package for batch 1 only has no batch that could differ.
+    loop {
+        match attempt(options, &given, known, begin, progress)? {
+            Attempt::Done(report) => return Ok(*report),
+            // From the start, so that the package is the same as if its shapes had said so.
+            Attempt::Differs(difference) => known = Some(Unbatchable::Number(difference)),
+        }
+        give_back_freed();
+    }
+}
+
+/// What the files beside the model hold.
+struct Given {
+    card: Card,
+    constants: HashMap<String, Constant>,
+}
+
+/// What came of one pass over the model.
+enum Attempt {
+    /// A package whose batches hold, if it has any.
+    Done(Box<Report>),
+    /// A bit of an item's output depends on the batch. Nothing was written.
+    Differs(Difference),
+}
+
+/// Makes the package; for batch 1 only where it is `known` why there can't be more.
+fn attempt(
+    options: &Options,
+    given: &Given,
+    known: Option<Unbatchable>,
+    begin: Instant,
+    progress: &mut dyn FnMut(f64, &str),
+) -> Result<Attempt, ImportError> {
     let memory = options.memory.unwrap_or(IMPORT_MEMORY_BYTES);
-    let mut model = load::load(&options.model, &Cut { outputs: options.outputs.clone(), bound, memory })?;
+    let cut = Cut { outputs: options.outputs.clone(), bound: given.constants.clone(), memory };
+    let mut model = load::load(&options.model, &cut)?;
     if let Some(seed) = options.random_weights {
         random::randomise(&mut model.graph, seed);
     }
@@ -102,7 +141,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let variants = variant::resolve(&model, &options.shapes)?;
     let mut image = scratch_image(&options.package)?;
     let mut tuner = Tuner::new(&options.tuning);
-    let compiled = compile(&model.graph, &variants, &mut tuner, &mut image, progress)?;
+    let compiled = compile(&model.graph, &variants, known, &mut tuner, &mut image, progress)?;
     check_types(&model, &compiled.outputs)?;
     // Nothing below looks at it, and the proof needs room for the weights.
     drop(model);
@@ -112,22 +151,25 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
     let contents = Contents {
         name: options.name.clone().unwrap_or_else(|| file.into_owned()),
         target: Target::CpuF32,
-        page_bytes: page::number(CPU_PAGE_BYTES, "bytes of a page").map_err(limit)?,
+        page_bytes: page::number(CPU_PAGE_BYTES, "bytes of a page").map_err(|why| ImportError::TooMuch { why })?,
         inputs: compiled.inputs,
         outputs: compiled.outputs,
         plans: compiled.plans,
         labels: compiled.labels,
-        card,
-        page_count: page::number(image.pages(), "pages").map_err(limit)?,
+        card: given.card.clone(),
+        page_count: page::number(image.pages(), "pages").map_err(|why| ImportError::TooMuch { why })?,
     };
     let plans = contents.plans.iter().map(PlanReport::of).collect();
     let name = contents.name.clone();
     let complete = write(&options.package, contents, &image)?;
     let mut proving = |share| progress(0.9 + 0.1 * share, "proving that batches give the bits of single items");
-    let proof = prove::prove(&Package::open(complete.path())?, options.tuning.threads, &mut proving)?;
+    let proof = match prove::prove(&Package::open(complete.path())?, options.tuning.threads, &mut proving)? {
+        Verdict::Holds(proof) => proof,
+        Verdict::Differs(difference) => return Ok(Attempt::Differs(difference)),
+    };
     let written = complete.publish()?;
     progress(1.0, "done");
-    Ok(Report {
+    Ok(Attempt::Done(Box::new(Report {
         name,
         written,
         tensors: image.tensors(),
@@ -140,7 +182,7 @@ pub fn import(options: &Options, progress: &mut dyn FnMut(f64, &str)) -> Result<
         unbatchable: compiled.unbatchable,
         took: begin.elapsed(),
         memory: report::most_memory(),
-    })
+    })))
 }
 
 /// Writes the package, as yet without its name.
@@ -162,10 +204,6 @@ fn scratch_image(package: &Path) -> Result<WeightImage, ImportError> {
         Ok(file) => Ok(WeightImage::new(CPU_PAGE_BYTES, file)),
         Err(source) => Err(ImportError::Scratch { package: package.to_owned(), source }),
     }
-}
-
-fn limit(_: Why) -> ImportError {
-    ImportError::Limit { what: "pages or bytes of a page", found: usize::MAX, limit: u32::MAX as usize }
 }
 
 fn read_card(path: Option<&Path>) -> Result<Card, ImportError> {
@@ -193,13 +231,30 @@ pub struct Compiled {
 
 /// The constants of each NAME=FILE.
 fn constants(texts: &[String]) -> Result<HashMap<String, Constant>, ImportError> {
-    let one = |text: &String| {
-        let (name, file) = text.rsplit_once('=').ok_or_else(|| ImportError::ConstSyntax { text: text.clone() })?;
-        let array = Array::read(Path::new(file))?;
-        let refused = |why| ImportError::Constant { name: name.to_owned(), why };
-        Ok((name.to_owned(), Constant::from_array(&array).map_err(refused)?))
+    let named = |text: &String| match text.rsplit_once('=') {
+        Some((name, file)) => Ok((name.to_owned(), file.to_owned())),
+        None => Err(ImportError::ConstSyntax { text: text.clone() }),
     };
-    texts.iter().map(one).collect()
+    let pairs = texts.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+    once("--const", texts, &pairs.iter().map(|(name, _)| name).collect::<Vec<_>>())?;
+    let read = |(name, file): (String, String)| {
+        let array = Array::read(Path::new(&file))?;
+        let constant = Constant::from_array(&array);
+        let constant = constant.map_err(|why| ImportError::Constant { name: name.clone(), why })?;
+        Ok((name, constant))
+    };
+    pairs.into_iter().map(read).collect()
+}
+
+/// Refuses two of the `texts` that `option` was given if they mean the same, which `keys` tell.
+fn once<K: PartialEq>(option: &'static str, texts: &[String], keys: &[K]) -> Result<(), ImportError> {
+    let earlier = |second: usize| keys[..second].iter().position(|key| *key == keys[second]);
+    match (0..keys.len()).find_map(|second| Some((earlier(second)?, second))) {
+        Some((first, second)) => {
+            Err(ImportError::Twice { option, first: texts[first].clone(), second: texts[second].clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses outputs whose type is not the one that the file states.
@@ -216,10 +271,11 @@ fn check_types(model: &load::Model, outputs: &[TensorSpec]) -> Result<(), Import
     Ok(())
 }
 
-/// Compiles a graph without shapes for each of `variants`.
+/// Compiles a graph without shapes for each of `variants`; for batch 1 only where it is `known` why there can't be more.
 pub fn compile(
     template: &Graph,
     variants: &Variants,
+    known: Option<Unbatchable>,
     tuner: &mut Tuner,
     image: &mut WeightImage,
     progress: &mut dyn FnMut(f64, &str),
@@ -231,7 +287,7 @@ pub fn compile(
         singles.push(batch::shaped(&template, shapes, 1)?);
         template.spent = singles.last().map_or(template.spent, |single| single.spent);
     }
-    let unbatchable = unbatchable(&template, variants, &singles);
+    let unbatchable = known.or_else(|| unbatchable(&template, variants, &singles));
     let whole = unbatchable.as_ref().is_some_and(|why| *why == Unbatchable::NoBatch);
     let inputs = specs(&singles, "input", whole, |graph| &graph.inputs)?;
     let outputs = specs(&singles, "output", whole, |graph| &graph.outputs)?;
@@ -298,11 +354,12 @@ fn unbatchable(template: &Graph, variants: &Variants, singles: &[Graph]) -> Opti
     if !variants.batched || !singles.iter().all(batched) {
         return Some(Unbatchable::NoBatch);
     }
-    singles.iter().zip(&variants.shapes).find_map(|(one, shapes)| {
-        match batch::shaped(template, &of_batch(shapes, 2), 2) {
-            Ok(two) => batch::check(one, &two).err(),
-            Err(error) => Some(Unbatchable::Value { value: error.to_string(), dims: Vec::new() }),
-        }
+    // Each size by itself: a fixed dimension may be what one of them happens to be.
+    let sizes = BatchSize::ALL[1..].iter().map(|batch| batch.items());
+    let pairs = singles.iter().zip(&variants.shapes).flat_map(|pair| sizes.clone().map(move |n| (pair, n)));
+    pairs.into_iter().find_map(|((one, shapes), n)| match batch::shaped(template, &of_batch(shapes, n), n) {
+        Ok(many) => batch::check(one, &many, n).err(),
+        Err(error) => Some(Unbatchable::Refused { batch: n, why: error.to_string() }),
     })
 }
 

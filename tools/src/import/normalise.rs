@@ -1,5 +1,6 @@
 //! Inputs that come as pictures of bytes and are normalised on the device.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::constant::Constant;
@@ -15,6 +16,8 @@ const BYTES: usize = 256;
 /// How the bytes of an input become what the model reads: `(byte - mean) / deviation` by channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalise {
+    /// What was given.
+    text: String,
     input: String,
     /// One for each channel, or one for all.
     means: Vec<f32>,
@@ -44,11 +47,22 @@ impl FromStr for Normalise {
         if deviations.contains(&0.0) {
             return Err(wrong());
         }
-        Ok(Normalise { input: input.to_owned(), means, deviations, interleaved })
+        Ok(Normalise { text: text.to_owned(), input: input.to_owned(), means, deviations, interleaved })
+    }
+}
+
+impl fmt::Display for Normalise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
 impl Normalise {
+    /// The name of the input.
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
     /// Makes the input one of bytes.
     ///
     /// # Errors
@@ -111,7 +125,8 @@ mod tests {
     fn a_rule_is_read() {
         let rule: Normalise = "x=123.5,116,103/58.25/nhwc".parse().unwrap();
         let means = vec![123.5, 116.0, 103.0];
-        assert_eq!(rule, Normalise { input: "x".into(), means, deviations: vec![58.25], interleaved: true });
+        let text = rule.to_string();
+        assert_eq!(rule, Normalise { text, input: "x".into(), means, deviations: vec![58.25], interleaved: true });
         assert!(!"a=b=0/255".parse::<Normalise>().unwrap().interleaved);
         for wrong in ["x", "x=1", "x=1/0", "x=1/2/hwc", "x=1/2/nhwc/nhwc", "x=a/2", "x=1,/2", "x=inf/2", "x=/"] {
             let error = wrong.parse::<Normalise>().unwrap_err();

@@ -168,6 +168,13 @@ pub fn number(n: usize, what: &'static str) -> Result<u32, Why> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_package_with_too_much_says_of_what() {
+        let why = number(5_000_000_000, "pages").unwrap_err();
+        let refused = crate::import::error::ImportError::TooMuch { why }.to_string();
+        assert_eq!(refused, "the package: 5000000000 pages exceed the limit 4294967295");
+    }
+
     fn image() -> WeightImage {
         WeightImage::new(4096, tempfile::tempfile().unwrap())
     }

@@ -2,8 +2,9 @@
 //!
 //! Shapes say that no value mixes the items of a batch; they can't say that no *number* depends on
 //! how many there are. So two random items are run, each alone on one compute thread, and both in the
-//! smallest batch on as many as the model will have: neither may change a bit.
+//! smallest batch on as many as the model will have: where a bit changes, the model has no batches.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use kernels::image::InstructionSet;
@@ -30,7 +31,46 @@ pub struct Proof {
     pub of: usize,
 }
 
-/// Why the batch is not proven.
+/// What running the batch showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No bit changed; none if there are no batches.
+    Holds(Option<Proof>),
+    /// Items give something else together than alone.
+    Differs(Difference),
+}
+
+/// The first output, place and element of a batch whose bits are not those of the item alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The output.
+    pub output: String,
+    /// Shape variant.
+    pub shape: u8,
+    /// Items of the batch.
+    pub batch: usize,
+    /// The item's place in it, from 0.
+    pub place: usize,
+    /// The element within the item, row-major, from 0.
+    pub element: usize,
+    /// What it is alone.
+    pub alone: String,
+    /// What it is in the batch.
+    pub together: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { output, shape, batch, place, element, alone, together } = self;
+        write!(
+            f,
+            "output `{output}` depends on the batch: with random inputs its element {element} is {alone} where "
+        )?;
+        write!(f, "an item runs alone, and {together} at place {place} of a batch of {batch} (shape variant {shape})")
+    }
+}
+
+/// Why the batch can't be run.
 #[derive(Debug, Error)]
 pub enum ProofError {
     /// The package can't be read.
@@ -39,36 +79,14 @@ pub enum ProofError {
     /// A plan can't be run.
     #[error("the batch can't be proven by running it: {0}")]
     Solo(#[from] SoloError),
-    /// Items give something else together than alone.
-    #[error(
-        "output `{output}` depends on the batch: with random inputs its element {element} is {alone} where an item runs \
-         alone, and {together} at place {place} of a batch of {batch} (shape variant {shape}); such a model can't be \
-         served in batches"
-    )]
-    Differs {
-        /// The output.
-        output: String,
-        /// Shape variant.
-        shape: u8,
-        /// Items of the batch.
-        batch: usize,
-        /// The item's place in it, from 0.
-        place: usize,
-        /// The element within the item, row-major, from 0.
-        element: usize,
-        /// What it is alone.
-        alone: String,
-        /// What it is in the batch.
-        together: String,
-    },
 }
 
-/// Runs the smallest batch of each shape variant, on `threads` compute threads, beside its items alone; none if there
-/// are no batches. `progress` is told the share that is done.
+/// Runs the smallest batch of each shape variant, on `threads` compute threads, beside its items alone. `progress` is
+/// told the share that is done.
 ///
 /// # Errors
-/// [`ProofError`]: the first output, place and element whose bits differ.
-pub fn prove(package: &Package, threads: usize, progress: &mut dyn FnMut(f64)) -> Result<Option<Proof>, ProofError> {
+/// [`ProofError`]: a plan can't be run.
+pub fn prove(package: &Package, threads: usize, progress: &mut dyn FnMut(f64)) -> Result<Verdict, ProofError> {
     let variants = (0u8..).map(ShapeId).take(package.shape_variants());
     let batched: Vec<(ShapeId, BatchSize)> =
         variants.filter_map(|shape| Some((shape, smallest_batch(package, shape)?))).collect();
@@ -80,17 +98,25 @@ pub fn prove(package: &Package, threads: usize, progress: &mut dyn FnMut(f64)) -
         }
         #[expect(clippy::cast_precision_loss, reason = "shown to people")]
         progress(proof.variants as f64 / batched.len() as f64);
-        variant(package, shape, batch, threads)?;
+        if let Some(difference) = variant(package, shape, batch, threads)? {
+            return Ok(Verdict::Differs(difference));
+        }
         proof.variants += 1;
     }
-    Ok((proof.of > 0).then_some(proof))
+    Ok(Verdict::Holds((proof.of > 0).then_some(proof)))
 }
 
 fn smallest_batch(package: &Package, shape: ShapeId) -> Option<BatchSize> {
     BatchSize::ALL[1..].iter().copied().find(|&batch| package.plan(shape, batch).is_some())
 }
 
-fn variant(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) -> Result<(), ProofError> {
+/// How items of a shape variant differ in that batch from what they give alone, if they do.
+fn variant(
+    package: &Package,
+    shape: ShapeId,
+    batch: BatchSize,
+    threads: usize,
+) -> Result<Option<Difference>, ProofError> {
     let mut alone = load(package, shape, BatchSize::ONE, 1)?;
     let layout = alone.layout().clone();
     let kinds: Vec<TensorType> = package.inputs.iter().map(|input| input.kind).collect();
@@ -110,7 +136,7 @@ fn variant(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) 
         for (output, field) in package.outputs.iter().zip(&layout.outputs.fields) {
             let [alone, together] = [wanted[item].as_slice(), found].map(|area| of_field(area, *field));
             let Some(element) = first_difference(alone, together, output.kind) else { continue };
-            return Err(ProofError::Differs {
+            return Ok(Some(Difference {
                 output: output.name.clone(),
                 shape: shape.0,
                 batch: batch.items(),
@@ -118,10 +144,10 @@ fn variant(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) 
                 element,
                 alone: shown(alone, element, output.kind),
                 together: shown(together, element, output.kind),
-            });
+            }));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn load(package: &Package, shape: ShapeId, batch: BatchSize, threads: usize) -> Result<Solo, SoloError> {

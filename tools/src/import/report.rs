@@ -102,15 +102,7 @@ impl fmt::Display for Report {
         }
         match &self.unbatchable {
             None => Ok(()),
-            Some(Unbatchable::NoBatch) => {
-                writeln!(
-                    f,
-                    "  batch 1 only: an input or output has no batch as its first dimension; an item is all of it"
-                )
-            }
-            Some(Unbatchable::Value { value, dims }) => {
-                writeln!(f, "  batch 1 only: the batch is not to be followed through `{value}` {dims:?}")
-            }
+            Some(why) => writeln!(f, "  batch 1 only: {why}"),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod attention;
 mod batches;
 mod labels;
+mod nan;
+mod pools;
 mod views;
 
 use std::collections::HashMap;
@@ -323,6 +325,27 @@ fn what_is_no_picture_is_not_normalised() {
     assert!(refused(&[1, 17, 4, 4], FLOAT, "x=0/1").contains("at most 16"));
     assert!(refused(&picture, FLOAT, "x=0,0/1").contains("holds 2 elements"));
     assert!(refused(&[1, 3, 4, 0], FLOAT, "x=0/1/nhwc").contains("no fixed shape"));
+}
+
+#[test]
+fn what_is_given_twice_is_refused_with_both() {
+    let twice = |options: Options| import(&options, &mut |_, _| {}).unwrap_err().to_string();
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let constants = texts(&["w=a.npy", "v=b.npy", "w=c.npy"]);
+    assert_eq!(
+        twice(Options { constants, ..Options::default() }),
+        "`--const w=a.npy` and `--const w=c.npy` name the same: give one of them"
+    );
+    let normalise = vec!["x=0/1".parse().unwrap(), "x=0/255/nhwc".parse().unwrap()];
+    assert_eq!(
+        twice(Options { normalise, ..Options::default() }),
+        "`--normalise x=0/1` and `--normalise x=0/255/nhwc` name the same: give one of them"
+    );
+    let outputs = texts(&["y", "z", "z"]);
+    assert_eq!(
+        twice(Options { outputs, ..Options::default() }),
+        "`--outputs z` and `--outputs z` name the same: give one of them"
+    );
 }
 
 #[test]

@@ -172,7 +172,8 @@ pub fn padding(slide: &Slide, input: [usize; 2], kernel: [usize; 2]) -> [usize; 
     [first(down), first(across), down - first(down), across - first(across)]
 }
 
-/// Places of a sliding window over an image.
+/// Places of a sliding window over an image. With `ceil` a window that begins within the image or the padding before it
+/// counts although it ends beyond the padding behind, the first one too unless it ends a whole stride beyond.
 pub fn windows(slide: &Slide, input: [usize; 2], kernel: [usize; 2], ceil: bool) -> Result<[usize; 2], Why> {
     let bad = Why::Form("the window is empty, has stride 0, or is larger than the padded image");
     if kernel.contains(&0) || slide.strides.contains(&0) || slide.dilations.contains(&0) {
@@ -182,10 +183,17 @@ pub fn windows(slide: &Slide, input: [usize; 2], kernel: [usize; 2], ceil: bool)
     let mut out = [0; 2];
     for i in 0..2 {
         let reach = (kernel[i] - 1) * slide.dilations[i] + 1;
-        let Some(room) = (input[i] + pads[i] + pads[i + 2]).checked_sub(reach) else { return Err(bad) };
-        out[i] = room / slide.strides[i] + 1;
+        let (padded, stride) = (input[i] + pads[i] + pads[i + 2], slide.strides[i]);
+        let Some(room) = padded.checked_sub(reach) else {
+            if ceil && padded + stride > reach && input[i] > 0 {
+                out[i] = 1;
+                continue;
+            }
+            return Err(bad);
+        };
+        out[i] = room / stride + 1;
         // A last, partial window counts only if it begins within the image or its leading padding.
-        if ceil && room % slide.strides[i] != 0 && out[i] * slide.strides[i] < input[i] + pads[i] {
+        if ceil && room % stride != 0 && out[i] * stride < input[i] + pads[i] {
             out[i] += 1;
         }
     }

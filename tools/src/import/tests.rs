@@ -210,7 +210,7 @@ fn a_constant_reshape_carries_the_batch() {
     let template = b.finish();
     let graph = |n| instantiate(&template, &[6, 5], n);
     assert_eq!(graph(8).dims(graph(8).outputs[0]), [8, 30]);
-    assert_eq!(batch::check(&graph(1), &graph(2)), Ok(()));
+    assert_eq!(batch::check(&graph(1), &graph(2), 2), Ok(()));
 }
 
 #[test]
@@ -220,10 +220,11 @@ fn what_mixes_places_is_not_batched() {
     b.node(Op::Softmax { axis: 0, flatten: false }, &[x]);
     let template = b.finish();
     let graph = |n| instantiate(&template, &[5], n);
-    assert!(batch::check(&graph(1), &graph(2)).is_err());
+    assert!(batch::check(&graph(1), &graph(2), 2).is_err());
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
     let compiled =
-        compile(&template, &variant(&[5]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {}).unwrap();
+        compile(&template, &variant(&[5]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
+            .unwrap();
     assert_eq!((compiled.plans.len(), compiled.unbatchable.is_some()), (1, true));
 }
 
@@ -245,16 +246,22 @@ fn what_moves_the_batch_among_the_elements_is_not_batched() {
         make(&mut b);
         let template = b.finish();
         let graph = |n| instantiate(&template, &[3], n);
-        assert!(batch::check(&graph(1), &graph(2)).is_err());
+        assert!(batch::check(&graph(1), &graph(2), 2).is_err());
     }
 }
 
 /// Copies of the first of the five plans of an 8x8 image.
 fn copies_in(b: Builder) -> usize {
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled =
-        compile(&b.finish(), &variant(&[3, 8, 8]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-            .unwrap();
+    let compiled = compile(
+        &b.finish(),
+        &variant(&[3, 8, 8]),
+        None,
+        &mut Tuner::new(&Settings::default()),
+        &mut image,
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(compiled.plans.len(), 5);
     let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
     compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count()
@@ -301,9 +308,15 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
     let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
     b.node(Op::Gemm(gemm, Activation::NONE), &[flat, weights]);
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled =
-        compile(&b.finish(), &variant(&[3, 8, 8]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-            .unwrap();
+    let compiled = compile(
+        &b.finish(),
+        &variant(&[3, 8, 8]),
+        None,
+        &mut Tuner::new(&Settings::default()),
+        &mut image,
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(image.tensors(), 4);
     let slot = SlotLayout::new(&compiled.inputs, &compiled.outputs, ShapeId(0)).unwrap();
     for plan in &compiled.plans {
@@ -331,8 +344,9 @@ fn what_is_not_built_names_node_and_reason() {
     let x = b.graph.inputs[0];
     b.node(Op::TopK { axis: 1, k: Some(9), largest: true, last: false }, &[x]);
     let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let error = compile(&b.finish(), &variant(&[6]), &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-        .unwrap_err();
+    let error =
+        compile(&b.finish(), &variant(&[6]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
+            .unwrap_err();
     assert!(matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "k", .. }, .. } if node == "v1"));
     assert!(error.to_string().contains("attribute `k` is 9"), "{error}");
 }

@@ -92,6 +92,7 @@ pub fn instance(out: &mut Emitter, epsilon: f32) -> Result<bool, Why> {
     };
     let len: usize = rest.iter().product();
     let rows = out.reshaped(x, vec![n * channels, len])?;
+    out.graph.check_room(size_of::<f32>().saturating_mul(len))?;
     let ones = out.constant(Constant::floats(vec![len], vec![1.0; len]));
     let normal = out.emit(Op::LayerNorm { axis: 1, epsilon }, &[rows, ones])?;
     let normal = out.reshaped(normal, dims.clone())?;

@@ -47,7 +47,9 @@ pub fn max_with_places(out: &mut Emitter, of: &RawPool) -> Result<bool, Why> {
     let within = out.emit(Op::Gather { axis: 0 }, &[table, largest[1]])?;
     let within = out.reshaped(within, vec![n, c, rows, columns])?;
     let begin = |at: usize, side: [usize; 5]| whole(at * side[1]) - whole(side[3]);
-    let mut begins = Vec::with_capacity(n * c * rows * columns);
+    let wanted = n.saturating_mul(c).saturating_mul(rows).saturating_mul(columns);
+    out.graph.check_room(size_of::<i64>().saturating_mul(wanted))?;
+    let mut begins = Vec::with_capacity(wanted);
     for image in 0..n * c {
         for row in 0..rows {
             let line = whole(image * h * w) + begin(row, down) * whole(step_down);

@@ -19,14 +19,24 @@ pub fn cast(from: &Constant, to: Element) -> Option<Constant> {
     Some(Constant::integers(from.dims.clone(), data).with_element(to))
 }
 
+/// The smaller, or what is no number.
+fn smaller(a: f32, b: f32) -> f32 {
+    if a.is_nan() || a < b { a } else { b }
+}
+
+/// The larger, or what is no number.
+fn larger(a: f32, b: f32) -> f32 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
 /// A function of one float; none where it is not computed here.
 pub fn unary(activation: Activation, x: &Constant) -> Option<Constant> {
     let (a, b) = (activation.a, activation.b);
     let f = |x: f32| {
         Some(match ActivationKind::from_u32(activation.kind)? {
             ActivationKind::None => x,
-            ActivationKind::Relu => x.max(0.0),
-            ActivationKind::Clip => x.max(a).min(b),
+            ActivationKind::Relu => larger(0.0, x),
+            ActivationKind::Clip => smaller(b, larger(a, x)),
             ActivationKind::LeakyRelu if x < 0.0 => a * x,
             ActivationKind::LeakyRelu => x,
             ActivationKind::Exp => x.exp(),
@@ -61,8 +71,8 @@ pub fn binary(op: BinaryOp, all: &[&Constant], dims: Vec<usize>) -> Option<Const
         BinaryOp::Sub => a - b,
         BinaryOp::Mul => a * b,
         BinaryOp::Div => a / b,
-        BinaryOp::Min => a.min(b),
-        BinaryOp::Max => a.max(b),
+        BinaryOp::Min => smaller(a, b),
+        BinaryOp::Max => larger(a, b),
         BinaryOp::Pow => a.powf(b),
         BinaryOp::PRelu => {
             if a < 0.0 {
