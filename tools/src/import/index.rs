@@ -104,9 +104,12 @@ pub fn range(dim: usize, start: i64, end: i64, step: i64) -> Result<Range, Why> 
     if step == 0 {
         return Err(Why::Attribute { name: "steps", value: "0".to_owned(), why: "any other number" });
     }
+    if dim == 0 {
+        return Ok(Range { first: 0, count: 0, step: 1 });
+    }
     let wrap = |n: i64| if n < 0 { n.saturating_add(size) } else { n };
     let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
-    let (start, end) = (wrap(start).clamp(low.max(0), high.max(0)), wrap(end).clamp(low, high));
+    let (start, end) = (wrap(start).clamp(low.max(0), high), wrap(end).clamp(low, high));
     let span = if step > 0 { end - start } else { start - end };
     let count = usize::try_from(span.max(0).cast_unsigned().div_ceil(step.unsigned_abs())).unwrap_or(0);
     // Where there is no next one, no step leads out of the dimension.
@@ -125,6 +128,7 @@ mod tests {
         assert_eq!(range(5, -1, i64::MIN, -1).unwrap(), Range { first: 4, count: 5, step: -1 });
         assert_eq!(range(5, 0, 5, 2).unwrap(), Range { first: 0, count: 3, step: 2 });
         assert_eq!(range(5, 4, 2, 1).unwrap().count, 0);
+        assert_eq!(range(0, 0, -1, -1).unwrap().count, 0);
         assert_eq!(range(5, 4, 0, i64::MIN).unwrap(), Range { first: 4, count: 1, step: 1 });
     }
 
