@@ -64,6 +64,10 @@ pub fn step(graph: &mut Graph, node: Node, n: usize) -> Result<(), Why> {
         return if all { Ok(()) } else { Err(Why::Form("only its first output is built")) };
     }
     element::check(graph, &node)?;
+    let read = node.inputs.iter().flatten().map(|&id| graph.dims(id));
+    if let Some(empty) = read.into_iter().find(|dims| dims.contains(&0)) {
+        return Err(Why::Shape { found: empty.to_vec(), wanted: "no dimension of 0" });
+    }
     graph.check_room(table_bytes(&node.op))?;
     graph.spent += table_bytes(&node.op);
     let shapes = shape::infer(graph, &node)?;
