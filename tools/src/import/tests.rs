@@ -184,6 +184,23 @@ fn spelled_out_functions_are_recognised() {
 }
 
 #[test]
+fn thousands_of_operations_that_are_nothing_go_away() {
+    let mut b = Builder::new();
+    let one = b.given(Constant::floats(vec![], vec![1.0]));
+    let mut x = b.graph.inputs[0];
+    for i in 0..6_000 {
+        x = match i % 2 {
+            0 => b.node(Op::Identity, &[x]),
+            _ => b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[x, one]),
+        };
+    }
+    b.node(Op::Unary(Activation::RELU), &[x]);
+    let graph = fused(&b.finish(), &[16, 4, 4]);
+    let [only] = graph.nodes.as_slice() else { panic!("{} nodes", graph.nodes.len()) };
+    assert_eq!((only.input(0), only.output()), (Some(graph.inputs[0]), graph.outputs[0]));
+}
+
+#[test]
 fn shape_arithmetic_is_folded_for_every_batch() {
     let mut b = Builder::new();
     let x = b.graph.inputs[0];
