@@ -269,6 +269,18 @@ fn bounds_that_leave_nothing_between_them_are_refused_by_name() {
 }
 
 #[test]
+fn what_is_joined_with_another_type_is_refused_by_name() {
+    let mut mixed = model();
+    let graph = graph_of(&mut mixed);
+    graph.initializer.push(integers("rest of a row", vec![1; 3]));
+    graph.node.push(node("Flatten", &["y"], &["flat"], vec![int("axis", 0)]));
+    graph.node.push(node("Unsqueeze", &["rest of a row"], &["whole"], vec![ints("axes", &[0])]));
+    graph.node.push(node("Concat", &["flat", "whole"], &["z"], vec![int("axis", 1)]));
+    graph.output = vec![value("z", &[])];
+    assert_eq!(import(&mixed, &[]).unwrap_err().to_string(), "node `z` (Concat): its inputs have different types");
+}
+
+#[test]
 fn a_dimension_that_is_named_twice_is_refused() {
     for last in [
         node("Slice", &["y", "zero2", "one2", "axes"], &["z"], vec![]),
