@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use runtime::base::{BatchSize, ShapeId};
+
 use super::constant::Constant;
 use super::element;
 use super::error::{ImportError, Why};
@@ -144,6 +146,17 @@ impl fmt::Display for Unbatchable {
             Unbatchable::Number(difference) => difference.fmt(f),
         }
     }
+}
+
+/// The smallest batch that a limit forbids; larger ones are not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// Shape variant.
+    pub shape: ShapeId,
+    /// Batch size.
+    pub batch: BatchSize,
+    /// Which limit, and where.
+    pub why: String,
 }
 
 /// Checks that a batch of `n`, more than one, differs from batch 1 in exactly one dimension of every value, the first

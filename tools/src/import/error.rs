@@ -328,6 +328,14 @@ pub enum Why {
 }
 
 impl ImportError {
+    /// Whether something has more of what a limit bounds, as a larger batch may.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            ImportError::Node { why, .. } | ImportError::Tensor { why, .. } => matches!(why, Why::TooLarge { .. }),
+            _ => false,
+        }
+    }
+
     /// Puts the node's name and operator to a reason.
     pub fn at(node: &super::graph::Node, why: Why) -> ImportError {
         ImportError::Node { node: node.name.clone(), operator: node.operator.clone(), why }

@@ -356,6 +356,25 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
 }
 
 #[test]
+fn a_batch_beyond_a_limit_leaves_those_before_it() {
+    // An item is a block of 16 channels, of which one is used: 16 of them are 4 GiB, one byte more than there may be.
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let slide = Slide { strides: [8, 8], ..SLIDE };
+    let pool = Pool { kind: kernels::params::PoolKind::Max, kernel: [2, 2], slide, ceil: false };
+    b.node(Op::Pool(pool), &[x]);
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
+    let mut tuner = Tuner::new(&Settings::default());
+    let compiled =
+        compile(&b.finish(), &variant(&[1, 2048, 2048]), None, &mut tuner, &mut image, &mut |_, _| {}).unwrap();
+    let batches: Vec<u8> = compiled.plans.iter().map(|plan| plan.batch.get()).collect();
+    assert_eq!((batches, compiled.unbatchable), (vec![1, 2, 4, 8], None));
+    let [beyond] = compiled.beyond.as_slice() else { panic!("{:?}", compiled.beyond) };
+    assert_eq!((beyond.shape, beyond.batch.get()), (ShapeId(0), 16));
+    assert!(beyond.why.contains("bytes of workspace exceed the limit"), "{}", beyond.why);
+}
+
+#[test]
 fn what_is_not_built_names_node_and_reason() {
     let mut b = Builder::new();
     let x = b.graph.inputs[0];
