@@ -216,6 +216,10 @@ def table(results, versions):
         "axes, weights of convolutions) is bound as a constant. Cases that spell an operator out with others count for",
         "that operator.",
         "",
+        "What is no number (NaN) goes through functions of one element, `Min`, `Max` and `Clip` as in ONNX Runtime. A maximum or minimum",
+        "over many elements (`MaxPool`, `ReduceMax`, `ReduceMin`) some of which are none is none or that of the others, which depends on",
+        "their places, there as here; a batch changes nothing.",
+        "",
         f"| operator | {' | '.join(versions)} | refused |",
         f"| --- | {'---: | ' * len(versions)}--- |",
     ]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use runtime::base::{BatchSize, ShapeId};
+
 use super::constant::Constant;
 use super::element;
 use super::error::{ImportError, Why};
@@ -64,6 +66,10 @@ pub fn step(graph: &mut Graph, node: Node, n: usize) -> Result<(), Why> {
         return if all { Ok(()) } else { Err(Why::Form("only its first output is built")) };
     }
     element::check(graph, &node)?;
+    let read = node.inputs.iter().flatten().map(|&id| graph.dims(id));
+    if let Some(empty) = read.into_iter().find(|dims| dims.contains(&0)) {
+        return Err(Why::Shape { found: empty.to_vec(), wanted: "no dimension of 0" });
+    }
     graph.check_room(table_bytes(&node.op))?;
     graph.spent += table_bytes(&node.op);
     let shapes = shape::infer(graph, &node)?;
@@ -140,6 +146,17 @@ impl fmt::Display for Unbatchable {
             Unbatchable::Number(difference) => difference.fmt(f),
         }
     }
+}
+
+/// The smallest batch that a limit forbids; larger ones are not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// Shape variant.
+    pub shape: ShapeId,
+    /// Batch size.
+    pub batch: BatchSize,
+    /// Which limit, and where.
+    pub why: String,
 }
 
 /// Checks that a batch of `n`, more than one, differs from batch 1 in exactly one dimension of every value, the first

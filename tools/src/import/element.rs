@@ -69,8 +69,15 @@ impl Element {
     }
 }
 
-/// Refuses what is no float where the kernel computes in floats.
+/// Refuses what is no float where the kernel computes in floats, and what is joined with another type.
 pub fn check(graph: &Graph, node: &Node) -> Result<(), Why> {
+    if let Op::Concat { .. } = node.op {
+        let mut types = node.inputs.iter().flatten().map(|&id| graph.element(id));
+        let first = types.next();
+        if types.any(|element| Some(element) != first) {
+            return Err(Why::Form("its inputs have different types"));
+        }
+    }
     let floats = matches!(
         node.op,
         Op::Conv(..)

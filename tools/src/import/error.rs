@@ -40,6 +40,17 @@ pub enum ImportError {
     /// A graph that computes nothing.
     #[error("the model has no output")]
     NoOutput,
+    /// A graph that computes always the same.
+    #[error("the model has no input that is not a constant")]
+    NoInput,
+    /// A name that means two things.
+    #[error("{what} named `{name}` is defined twice")]
+    Defined {
+        /// "a value" or "an output".
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// An operator set older or newer than what is understood.
     #[error("operator set {found} is not supported, only {least} to {most}")]
     OperatorSet {
@@ -78,8 +89,8 @@ pub enum ImportError {
         /// What is wrong with it.
         why: Why,
     },
-    /// An input or output whose name is too long to be asked for.
-    #[error("{role} `{name}`: its name has {bytes} bytes, at most {limit} are allowed; rename it in the model")]
+    /// An input or output whose name can't be asked for.
+    #[error("{role} `{name}`: its name has {bytes} bytes, 1 to {limit} are allowed; rename it in the model")]
     TensorName {
         /// "input" or "output".
         role: &'static str,
@@ -317,6 +328,14 @@ pub enum Why {
 }
 
 impl ImportError {
+    /// Whether something has more of what a limit bounds, as a larger batch may.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            ImportError::Node { why, .. } | ImportError::Tensor { why, .. } => matches!(why, Why::TooLarge { .. }),
+            _ => false,
+        }
+    }
+
     /// Puts the node's name and operator to a reason.
     pub fn at(node: &super::graph::Node, why: Why) -> ImportError {
         ImportError::Node { node: node.name.clone(), operator: node.operator.clone(), why }

@@ -1,6 +1,5 @@
 //! A model as values and the nodes that make them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use runtime::base::limits::MAX_LAUNCHES;
@@ -146,24 +145,24 @@ impl Graph {
     }
 
     /// By value: the node that makes it.
-    pub fn makers(&self) -> HashMap<ValueId, usize> {
-        let outputs =
-            |(index, node): (usize, &Node)| node.outputs.iter().map(move |&id| (id, index)).collect::<Vec<_>>();
-        self.nodes.iter().enumerate().flat_map(outputs).collect()
-    }
-
-    /// Lets everything that reads `old` read `new`.
-    pub fn replace(&mut self, old: ValueId, new: ValueId) {
-        let read = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten());
-        read.chain(&mut self.outputs).filter(|id| **id == old).for_each(|id| *id = new);
+    pub fn makers(&self) -> Vec<Option<usize>> {
+        let mut makers = vec![None; self.values.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            node.outputs.iter().for_each(|id| makers[id.0] = Some(index));
+        }
+        makers
     }
 
     /// Drops constants that nothing reads.
     pub fn forget_unused(&mut self) {
-        for (value, uses) in self.uses().into_iter().enumerate() {
-            if uses == 0 {
-                self.values[value].constant = None;
-            }
+        let uses = self.uses();
+        self.forget(&uses);
+    }
+
+    /// Drops constants that have no uses.
+    pub fn forget(&mut self, uses: &[usize]) {
+        for (value, _) in self.values.iter_mut().zip(uses).filter(|(_, uses)| **uses == 0) {
+            value.constant = None;
         }
     }
 

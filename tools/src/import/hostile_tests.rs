@@ -259,6 +259,105 @@ fn tables_beyond_the_memory_granted_are_refused_by_name() {
     }
 }
 
+#[test]
+fn bounds_that_leave_nothing_between_them_are_refused_by_name() {
+    for (low, high) in [(2.0, 1.0), (f32::NAN, 1.0), (0.0, f32::NAN)] {
+        let float = |name: &str, f| AttributeProto { name: Some(name.to_owned()), f: Some(f), ..int(name, 0) };
+        let mut model = model();
+        let graph = graph_of(&mut model);
+        graph.node.push(node("Clip", &["y"], &["z"], vec![float("min", low), float("max", high)]));
+        let refused = load::from_proto(graph, 10, &whole()).unwrap_err().to_string();
+        assert_eq!(refused, format!("node `z` (Clip): attribute `min` is {low}: a number, at most `max`"));
+    }
+}
+
+#[test]
+fn what_is_joined_with_another_type_is_refused_by_name() {
+    let mut mixed = model();
+    let graph = graph_of(&mut mixed);
+    graph.initializer.push(integers("rest of a row", vec![1; 3]));
+    graph.node.push(node("Flatten", &["y"], &["flat"], vec![int("axis", 0)]));
+    graph.node.push(node("Unsqueeze", &["rest of a row"], &["whole"], vec![ints("axes", &[0])]));
+    graph.node.push(node("Concat", &["flat", "whole"], &["z"], vec![int("axis", 1)]));
+    graph.output = vec![value("z", &[])];
+    assert_eq!(import(&mixed, &[]).unwrap_err().to_string(), "node `z` (Concat): its inputs have different types");
+}
+
+#[test]
+fn a_dimension_that_is_named_twice_is_refused() {
+    for last in [
+        node("Slice", &["y", "zero2", "one2", "axes"], &["z"], vec![]),
+        node("Pad", &["y", "zero4", "", "axes"], &["z"], vec![]),
+    ] {
+        let wanted = format!("node `z` ({}): `axes` names a dimension twice", last.op_type());
+        let mut model = model();
+        let graph = graph_of(&mut model);
+        graph.initializer.extend([
+            integers("zero2", vec![0; 2]),
+            integers("one2", vec![1; 2]),
+            integers("zero4", vec![0; 4]),
+        ]);
+        graph.initializer.push(integers("axes", vec![1, -1]));
+        graph.node.push(last);
+        graph.output = vec![value("z", &[])];
+        assert_eq!(import(&model, &[]).unwrap_err().to_string(), wanted);
+    }
+}
+
+/// Each is no model: ONNX gives every value one definition.
+#[test]
+fn a_name_that_is_defined_twice_is_refused() {
+    let refused = |change: &dyn Fn(&mut GraphProto)| {
+        let mut model = model();
+        change(graph_of(&mut model));
+        import(&model, &[]).unwrap_err().to_string()
+    };
+    let twice = |name: &str| format!("a value named `{name}` is defined twice");
+    assert_eq!(refused(&|graph| graph.node.push(node("Relu", &["c"], &["m"], vec![]))), twice("m"));
+    assert_eq!(refused(&|graph| graph.node.push(node("Relu", &["c"], &["w"], vec![]))), twice("w"));
+    assert_eq!(refused(&|graph| graph.node.push(node("Relu", &["c"], &["x"], vec![]))), twice("x"));
+    assert_eq!(refused(&|graph| graph.input.push(value("x", &[1, 5]))), twice("x"));
+    let split = || node("Split", &["m"], &["a", "a"], vec![int("axis", 1)]);
+    assert_eq!(refused(&|graph| graph.node.push(split())), twice("a"));
+    let output = "an output named `y` is defined twice";
+    assert_eq!(refused(&|graph| graph.output.push(value("y", &[1, 5]))), output);
+}
+
+#[test]
+fn a_model_without_inputs_or_names_is_refused() {
+    let mut known = model();
+    let graph = graph_of(&mut known);
+    graph.initializer.push(floats("x", &[1, 3, 8, 8], vec![0.5; 192]));
+    assert_eq!(import(&known, &[]).unwrap_err().to_string(), "the model has no input that is not a constant");
+    let mut nameless = model();
+    graph_of(&mut nameless).input.push(value("", &[1, 5]));
+    let refused = import(&nameless, &[]).unwrap_err().to_string();
+    assert!(refused.starts_with("input ``: its name has 0 bytes, 1 to "), "{refused}");
+}
+
+/// Found by hand: a product over no elements ended the import by a panic.
+#[test]
+fn what_is_computed_from_no_elements_is_refused_by_name() {
+    for last in
+        [node("MatMul", &["none", "nothing"], &["z"], vec![]), node("Gather", &["nothing", "places"], &["z"], vec![])]
+    {
+        let begin = format!("node `z` ({}): shape [", last.op_type());
+        let mut model = model();
+        let graph = graph_of(&mut model);
+        graph.initializer.extend([floats("none", &[1, 0], vec![]), floats("nothing", &[0, 3], vec![])]);
+        let mut places = value("places", &[1, 2]);
+        let Some(type_proto::Value::TensorType(tensor)) = places.r#type.as_mut().unwrap().value.as_mut() else {
+            panic!("a tensor")
+        };
+        tensor.elem_type = Some(tensor_proto::DataType::Int64 as i32);
+        graph.input.push(places);
+        graph.node.push(last);
+        graph.output = vec![value("z", &[])];
+        let refused = import(&model, &[]).unwrap_err().to_string();
+        assert!(refused.starts_with(&begin) && refused.ends_with("no dimension of 0"), "{refused}");
+    }
+}
+
 /// Found by the fuzzer: a shape that is itself a long list took a step for each dimension of each element.
 #[test]
 fn a_tensor_of_very_many_dimensions_is_refused_by_name() {
@@ -384,6 +483,7 @@ fn attributes_that_ask_for_more_than_is_built_are_refused_by_name() {
         ("Pad", text("mode", "circle"), "mode"),
         ("BatchNormalization", int("training_mode", 1), "training_mode"),
         ("MaxPool", ints("kernel_shape", &[1 << 40, 1]), "kernel_shape"),
+        ("Split", int("num_outputs", 2), "num_outputs"),
     ];
     for (operator, attribute, name) in cases {
         let mut model = model();

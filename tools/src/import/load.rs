@@ -1,6 +1,6 @@
 //! From an ONNX file to a graph without shapes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -78,13 +78,11 @@ pub fn from_proto(proto: &GraphProto, opset: i64, cut: &Cut) -> Result<Model, Im
         loader.names.insert(name, id);
     }
     let mut declared = Vec::new();
-    for input in &proto.input {
-        if loader.names.contains_key(input.name()) {
-            continue;
-        }
+    let known: HashSet<String> = loader.names.keys().cloned().collect();
+    for input in proto.input.iter().filter(|input| !known.contains(input.name())) {
         let element = element_of("input", input)?;
         check_name("input", input.name())?;
-        let id = loader.define(input.name());
+        let id = loader.define(input.name())?;
         loader.graph.values[id.0].element = element;
         loader.graph.inputs.push(id);
         declared.push(dimensions(input));
@@ -96,6 +94,9 @@ pub fn from_proto(proto: &GraphProto, opset: i64, cut: &Cut) -> Result<Model, Im
     if outputs.is_empty() {
         types = proto.output.iter().map(|output| element_of("output", output).map(Some)).collect::<Result<_, _>>()?;
     }
+    if loader.graph.inputs.is_empty() {
+        return Err(ImportError::NoInput);
+    }
     let declared_outputs: Vec<String> = proto.output.iter().map(|output| output.name().to_owned()).collect();
     for name in if outputs.is_empty() { &declared_outputs } else { outputs } {
         let id = loader.names.get(name).copied().ok_or_else(|| ImportError::UnknownName {
@@ -104,6 +105,9 @@ pub fn from_proto(proto: &GraphProto, opset: i64, cut: &Cut) -> Result<Model, Im
             known: declared_outputs.join(", "),
         })?;
         check_name("output", name)?;
+        if loader.graph.outputs.contains(&id) {
+            return Err(ImportError::Defined { what: "an output", name: name.clone() });
+        }
         loader.graph.outputs.push(id);
     }
     if loader.graph.outputs.is_empty() {
@@ -119,12 +123,13 @@ struct Loader {
 }
 
 impl Loader {
-    fn define(&mut self, name: &str) -> ValueId {
+    /// A value of that name, which no other has; the empty one names nothing.
+    fn define(&mut self, name: &str) -> Result<ValueId, ImportError> {
         let id = self.graph.add(name, Vec::new(), None);
-        if !name.is_empty() {
-            self.names.insert(name.to_owned(), id);
+        if !name.is_empty() && self.names.insert(name.to_owned(), id).is_some() {
+            return Err(ImportError::Defined { what: "a value", name: name.to_owned() });
         }
-        id
+        Ok(id)
     }
 
     fn node(&mut self, proto: &NodeProto, opset: i64) -> Result<(), ImportError> {
@@ -147,7 +152,7 @@ impl Loader {
         if proto.output.iter().all(String::is_empty) {
             return Err(ImportError::Node { node: name, operator, why: Why::Form("it has no output") });
         }
-        let outputs: Vec<ValueId> = proto.output.iter().map(|name| self.define(name)).collect();
+        let outputs: Vec<ValueId> = proto.output.iter().map(|name| self.define(name)).collect::<Result<_, _>>()?;
         if operator == "Dropout" {
             return self.dropout(Node { name, operator, op, inputs, outputs });
         }
@@ -197,7 +202,7 @@ fn tensor_type(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
 
 fn check_name(role: &'static str, name: &str) -> Result<(), ImportError> {
     let (bytes, limit) = (name.len(), MAX_TENSOR_NAME_BYTES);
-    if bytes > limit {
+    if bytes == 0 || bytes > limit {
         return Err(ImportError::TensorName { role, name: name.to_owned(), bytes, limit });
     }
     Ok(())

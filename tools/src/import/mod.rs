@@ -44,7 +44,7 @@ use runtime::package::{
 };
 use sys::memory::give_back_freed;
 
-use self::batch::Unbatchable;
+use self::batch::{Beyond, Unbatchable};
 use self::constant::Constant;
 use self::error::{ImportError, Why};
 use self::graph::{Graph, ValueId};
@@ -180,6 +180,7 @@ fn attempt(
         choices: compiled.choices,
         proof,
         unbatchable: compiled.unbatchable,
+        beyond: compiled.beyond,
         took: begin.elapsed(),
         memory: report::most_memory(),
     })))
@@ -227,6 +228,8 @@ pub struct Compiled {
     pub choices: Choices,
     /// Why there are plans for batch 1 only, if there are.
     pub unbatchable: Option<Unbatchable>,
+    /// Batches that are too large, by shape variant.
+    pub beyond: Vec<Beyond>,
 }
 
 /// The constants of each NAME=FILE.
@@ -294,23 +297,33 @@ pub fn compile(
     let batches = if unbatchable.is_some() { &BatchSize::ALL[..1] } else { &BatchSize::ALL };
     let choices = choose(&singles, tuner, progress)?;
     let total = variants.shapes.len() * batches.len();
-    let mut plans = Vec::with_capacity(total);
-    let mut labels = Vec::with_capacity(total);
+    let (mut plans, mut labels) = (Vec::with_capacity(total), Vec::with_capacity(total));
+    let mut beyond = Vec::new();
     for (shape, shapes) in (0u8..).map(ShapeId).zip(&variants.shapes) {
-        let beyond = || beyond_a_slot(&inputs, &outputs, shape);
-        let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or_else(beyond)?;
+        let no_room = || beyond_a_slot(&inputs, &outputs, shape);
+        let slot = SlotLayout::new(&inputs, &outputs, shape).ok_or_else(no_room)?;
         for &batch in batches {
             progress(0.5 + 0.35 * share(plans.len(), total), "compiling");
-            let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
-            let origins = fuse::fuse(&mut graph);
-            graph.forget_unused();
-            let lowered = cpu_f32::lower(&graph, &origins, &slot, whole, &choices, image)?;
-            let cpu_f32::Lowered { launches, computes, workspace_bytes } = lowered;
+            let mut lower = || {
+                let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
+                let origins = fuse::fuse(&mut graph);
+                graph.forget_unused();
+                cpu_f32::lower(&graph, &origins, &slot, whole, &choices, image)
+            };
+            let cpu_f32::Lowered { launches, computes, workspace_bytes } = match lower() {
+                Ok(lowered) => lowered,
+                // A larger batch needs more still; those before it are plans all the same.
+                Err(error) if batch != BatchSize::ONE && error.is_too_large() => {
+                    beyond.push(Beyond { shape, batch, why: error.to_string() });
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             labels.push(computes);
             plans.push(Plan { shape, batch, workspace_bytes, launches });
         }
     }
-    Ok(Compiled { inputs, outputs, plans, labels: Labels::new(&labels), choices, unbatchable })
+    Ok(Compiled { inputs, outputs, plans, labels: Labels::new(&labels), choices, unbatchable, beyond })
 }
 
 /// Why an item's tensors have no room in a slot.
@@ -359,6 +372,8 @@ fn unbatchable(template: &Graph, variants: &Variants, singles: &[Graph]) -> Opti
     let pairs = singles.iter().zip(&variants.shapes).flat_map(|pair| sizes.clone().map(move |n| (pair, n)));
     pairs.into_iter().find_map(|((one, shapes), n)| match batch::shaped(template, &of_batch(shapes, n), n) {
         Ok(many) => batch::check(one, &many, n).err(),
+        // What is only too large says nothing of smaller batches.
+        Err(error) if error.is_too_large() => None,
         Err(error) => Some(Unbatchable::Refused { batch: n, why: error.to_string() }),
     })
 }

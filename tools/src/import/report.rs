@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::package::{Plan, Written};
 
-use super::batch::Unbatchable;
+use super::batch::{Beyond, Unbatchable};
 use super::prove::Proof;
 use super::tune::Choices;
 
@@ -32,6 +32,8 @@ pub struct Report {
     pub proof: Option<Proof>,
     /// Why there are plans for batch 1 only, if there are.
     pub unbatchable: Option<Unbatchable>,
+    /// Batches that are too large, by shape variant.
+    pub beyond: Vec<Beyond>,
     /// How long it took.
     pub took: Duration,
     /// The most memory that the process held up to now, in bytes; none where the system does not say.
@@ -99,6 +101,9 @@ impl fmt::Display for Report {
         for plan in &self.plans {
             let workspace = f64::from(plan.workspace_bytes) / MIB;
             writeln!(f, "  {:>5}  {:>5}  {:>8}  {workspace:>13.2}", plan.shape, plan.batch, plan.launches)?;
+        }
+        for Beyond { shape, batch, why } in &self.beyond {
+            writeln!(f, "  no batch of {batch} or more in shape variant {}: {why}", shape.0)?;
         }
         match &self.unbatchable {
             None => Ok(()),

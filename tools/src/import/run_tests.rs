@@ -328,6 +328,28 @@ fn what_is_no_picture_is_not_normalised() {
 }
 
 #[test]
+fn whole_numbers_known_at_import_wrap_at_their_width() {
+    let model = |kind, bytes: &[u8]| {
+        let known = TensorProto {
+            name: Some("c".to_owned()),
+            dims: vec![1],
+            data_type: Some(kind as i32),
+            raw_data: Some(bytes.to_vec().into()),
+            ..TensorProto::default()
+        };
+        let mut model = Model::default()
+            .input("x", FLOAT, &[1, 1], &[1f32])
+            .node("Add", &["c", "c"], "twice", vec![])
+            .node("Cast", &["twice"], "float", vec![int("to", FLOAT as i64)])
+            .node("Mul", &["x", "float"], "y", vec![]);
+        model.graph.initializer.push(known);
+        model.run(&[("y", FLOAT)])
+    };
+    assert_eq!(model(INT64, &bytes(&[i64::MAX - 4])), [bytes(&[-10f32])]);
+    assert_eq!(model(DataType::Int32, &bytes(&[i32::MAX - 4])), [bytes(&[-10f32])]);
+}
+
+#[test]
 fn what_is_given_twice_is_refused_with_both() {
     let twice = |options: Options| import(&options, &mut |_, _| {}).unwrap_err().to_string();
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();

@@ -357,9 +357,13 @@ pub fn slices(graph: &Graph, node: &Node) -> Result<Vec<Range>, Why> {
     if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
         return Err(Why::Form("starts, ends, axes and steps have different lengths"));
     }
+    let mut sliced = vec![false; dims.len()];
     let mut ranges: Vec<Range> = dims.iter().map(|&dim| Range { first: 0, count: dim, step: 1 }).collect();
     for i in 0..starts.len() {
         let axis = index::axis(axes[i], dims.len())?;
+        if std::mem::replace(&mut sliced[axis], true) {
+            return Err(Why::Form("`axes` names a dimension twice"));
+        }
         ranges[axis] = index::range(dims[axis], starts[i], ends[i], steps[i])?;
     }
     Ok(ranges)

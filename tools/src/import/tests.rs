@@ -184,6 +184,23 @@ fn spelled_out_functions_are_recognised() {
 }
 
 #[test]
+fn thousands_of_operations_that_are_nothing_go_away() {
+    let mut b = Builder::new();
+    let one = b.given(Constant::floats(vec![], vec![1.0]));
+    let mut x = b.graph.inputs[0];
+    for i in 0..6_000 {
+        x = match i % 2 {
+            0 => b.node(Op::Identity, &[x]),
+            _ => b.node(Op::Binary(BinaryOp::Mul, Activation::NONE), &[x, one]),
+        };
+    }
+    b.node(Op::Unary(Activation::RELU), &[x]);
+    let graph = fused(&b.finish(), &[16, 4, 4]);
+    let [only] = graph.nodes.as_slice() else { panic!("{} nodes", graph.nodes.len()) };
+    assert_eq!((only.input(0), only.output()), (Some(graph.inputs[0]), graph.outputs[0]));
+}
+
+#[test]
 fn shape_arithmetic_is_folded_for_every_batch() {
     let mut b = Builder::new();
     let x = b.graph.inputs[0];
@@ -336,6 +353,25 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
         shapes: vec![Shape::try_from(&[10u32][..]).unwrap()],
     };
     assert_eq!(compiled.outputs, [output]);
+}
+
+#[test]
+fn a_batch_beyond_a_limit_leaves_those_before_it() {
+    // An item is a block of 16 channels, of which one is used: 16 of them are 4 GiB, one byte more than there may be.
+    let mut b = Builder::new();
+    let x = b.graph.inputs[0];
+    let slide = Slide { strides: [8, 8], ..SLIDE };
+    let pool = Pool { kind: kernels::params::PoolKind::Max, kernel: [2, 2], slide, ceil: false };
+    b.node(Op::Pool(pool), &[x]);
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
+    let mut tuner = Tuner::new(&Settings::default());
+    let compiled =
+        compile(&b.finish(), &variant(&[1, 2048, 2048]), None, &mut tuner, &mut image, &mut |_, _| {}).unwrap();
+    let batches: Vec<u8> = compiled.plans.iter().map(|plan| plan.batch.get()).collect();
+    assert_eq!((batches, compiled.unbatchable), (vec![1, 2, 4, 8], None));
+    let [beyond] = compiled.beyond.as_slice() else { panic!("{:?}", compiled.beyond) };
+    assert_eq!((beyond.shape, beyond.batch.get()), (ShapeId(0), 16));
+    assert!(beyond.why.contains("bytes of workspace exceed the limit"), "{}", beyond.why);
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub fn pad(out: &mut Emitter, mode: PadMode, pads: Option<&Vec<i64>>, value: f32
         Some(axes) => axes.iter().map(|&axis| index::axis(axis, dims.len())).collect::<Result<_, _>>()?,
         None => (0..dims.len()).collect(),
     };
+    if (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
+        return Err(Why::Form("`axes` names a dimension twice"));
+    }
     if given.len() != 2 * axes.len() {
         return Err(Why::Form("it has not two numbers of padding for each dimension"));
     }

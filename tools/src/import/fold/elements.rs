@@ -115,22 +115,24 @@ pub fn words(op: WordOp, all: &[&Constant], dims: Vec<usize>) -> Option<Constant
         return Some(truths(dims, data?));
     }
     let (x, y) = (side(first.as_integers()?, first, &dims), side(second.as_integers()?, second, &dims));
-    let data: Option<Vec<i64>> = x.zip(y).map(|(x, y)| integers(op, x, y)).collect();
+    let narrow = |n: i64| if first.element == Element::Int32 { i64::from(n as i32) } else { n };
+    let data: Option<Vec<i64>> = x.zip(y).map(|(x, y)| integers(op, x, y).map(narrow)).collect();
     let truth =
         !matches!(op, WordOp::Add | WordOp::Sub | WordOp::Mul | WordOp::Div | WordOp::Min | WordOp::Max | WordOp::Pow);
     let element = if truth { Element::Bool } else { first.element };
     Some(Constant::integers(dims, data?).with_element(element))
 }
 
+/// What goes beyond the width comes out at the other end, as in ONNX Runtime; none where there is no answer.
 fn integers(op: WordOp, a: i64, b: i64) -> Option<i64> {
     match op {
-        WordOp::Add => a.checked_add(b),
-        WordOp::Sub => a.checked_sub(b),
-        WordOp::Mul => a.checked_mul(b),
-        WordOp::Div => a.checked_div(b),
+        WordOp::Add => Some(a.wrapping_add(b)),
+        WordOp::Sub => Some(a.wrapping_sub(b)),
+        WordOp::Mul => Some(a.wrapping_mul(b)),
+        WordOp::Div => (b != 0).then(|| a.wrapping_div(b)),
         WordOp::Min => Some(a.min(b)),
         WordOp::Max => Some(a.max(b)),
-        WordOp::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+        WordOp::Pow => u32::try_from(b).ok().map(|b| a.wrapping_pow(b)),
         WordOp::And => Some(i64::from(a != 0 && b != 0)),
         WordOp::Or => Some(i64::from(a != 0 || b != 0)),
         WordOp::Xor => Some(i64::from((a != 0) != (b != 0))),

@@ -8,8 +8,6 @@ mod origins;
 mod pattern;
 mod simplify;
 
-use std::collections::HashMap;
-
 use super::constant::Constant;
 use super::graph::{Graph, Node, ValueId};
 use super::op::Op;
@@ -22,9 +20,10 @@ type Rule = fn(&mut Graph, &Facts, usize) -> bool;
 
 /// Fuses until no rule applies, and says what became of which node. Shapes must be known.
 pub fn fuse(graph: &mut Graph) -> Origins {
+    simplify::identities(graph);
     let mut origins = Origins::new(graph);
     let stages: [&[Rule]; 5] = [
-        &[simplify::identity, simplify::matmul, simplify::global_mean, pattern::layer_norm],
+        &[simplify::matmul, simplify::global_mean, pattern::layer_norm],
         &[pattern::hard_swish, pattern::gated, pattern::gelu, attention::attention],
         &[affine::into_producer, affine::into_consumer],
         &[affine::into_convolution, affine::into_producer],
@@ -46,9 +45,9 @@ fn exhaust(graph: &mut Graph, rules: &[Rule], origins: &mut Origins) {
         let output = graph.nodes[index].output();
         if rules.iter().any(|rule| rule(graph, &facts, index)) {
             graph.remove_dead();
-            // Weights that were scaled are there anew; several such rules in a row would keep as many copies.
-            graph.forget_unused();
             let now = Facts::new(graph);
+            // Weights that were scaled are there anew; several such rules in a row would keep as many copies.
+            graph.forget(&now.uses);
             origins.follow(&facts.makers, &now.makers, output);
             facts = now;
             // Rules look backwards only, and what changed may let a rule apply a little before.
@@ -62,7 +61,7 @@ fn exhaust(graph: &mut Graph, rules: &[Rule], origins: &mut Origins) {
 /// Who makes and who reads each value.
 pub struct Facts {
     uses: Vec<usize>,
-    makers: HashMap<ValueId, usize>,
+    makers: Vec<Option<usize>>,
 }
 
 impl Facts {
@@ -72,12 +71,17 @@ impl Facts {
 
     /// The node that makes `id`.
     fn maker<'a>(&self, graph: &'a Graph, id: ValueId) -> Option<&'a Node> {
-        self.makers.get(&id).map(|&index| &graph.nodes[index])
+        self.made_at(id).map(|index| &graph.nodes[index])
     }
 
     /// The index of the node that makes `id`, if nothing else reads it.
     fn sole_maker(&self, id: ValueId) -> Option<usize> {
-        (self.uses[id.0] == 1).then(|| self.makers.get(&id).copied()).flatten()
+        (self.uses[id.0] == 1).then(|| self.made_at(id)).flatten()
+    }
+
+    /// The index of the node that makes `id`; none of a value that a rule has just added.
+    fn made_at(&self, id: ValueId) -> Option<usize> {
+        self.makers.get(id.0).copied().flatten()
     }
 }
 

@@ -25,13 +25,17 @@ impl Origins {
 
     /// After a rule: whatever is no longer made became part of what makes `output`, unless that went away too.
     /// `before` and `now` say which node makes each value.
-    pub fn follow(&mut self, before: &HashMap<ValueId, usize>, now: &HashMap<ValueId, usize>, output: ValueId) {
-        let mut gone: Vec<(usize, ValueId)> =
-            before.iter().filter(|(id, _)| !now.contains_key(id)).map(|(&id, &index)| (index, id)).collect();
+    pub fn follow(&mut self, before: &[Option<usize>], now: &[Option<usize>], output: ValueId) {
+        let pairs = before.iter().zip(now).enumerate();
+        let lost = |(id, pair): (usize, (&Option<usize>, &Option<usize>))| match pair {
+            (Some(index), None) => Some((*index, ValueId(id))),
+            _ => None,
+        };
+        let mut gone: Vec<(usize, ValueId)> = pairs.filter_map(lost).collect();
         gone.sort_unstable();
         let gone = gone.into_iter().filter_map(|(_, id)| self.0.remove(&id)).flatten();
         let mut names: Vec<String> = gone.collect();
-        if now.contains_key(&output) {
+        if now[output.0].is_some() {
             names.extend(self.0.remove(&output).unwrap_or_default());
             // Parts of one node that was taken apart have its name.
             names.dedup();

@@ -1,16 +1,33 @@
 //! Operations that are nothing, or a simpler one.
 
+use std::collections::HashMap;
+
 use kernels::params::{Activation, BinaryOp, PoolKind, ReduceKind};
 
 use super::super::constant::Constant;
-use super::super::graph::{Graph, Node};
+use super::super::graph::{Graph, Node, ValueId};
 use super::super::op::{Gemm, Op};
 use super::super::shape;
 use super::{Facts, affine, with_number};
 
-/// `Identity`, and a sum, product or quotient that changes nothing, go away.
-pub fn identity(graph: &mut Graph, _: &Facts, index: usize) -> bool {
-    let node = &graph.nodes[index];
+/// `Identity`, and a sum, product or quotient that changes nothing, go away: all in one pass, of which a model may have
+/// thousands.
+pub fn identities(graph: &mut Graph) {
+    let mut instead: HashMap<ValueId, ValueId> = HashMap::new();
+    for mut node in std::mem::take(&mut graph.nodes) {
+        for id in node.inputs.iter_mut().flatten() {
+            *id = instead.get(id).copied().unwrap_or(*id);
+        }
+        // An output must be made by some node, and under its own name.
+        match unchanged(graph, &node).filter(|_| !graph.outputs.contains(&node.output())) {
+            Some(same) => drop(instead.insert(node.output(), same)),
+            None => graph.nodes.push(node),
+        }
+    }
+}
+
+/// The value that the node gives on as it is.
+fn unchanged(graph: &Graph, node: &Node) -> Option<ValueId> {
     let neutral = [(BinaryOp::Mul, 1.0), (BinaryOp::Div, 1.0), (BinaryOp::Add, 0.0), (BinaryOp::Sub, 0.0)];
     let same = match node.op {
         Op::Identity | Op::Cast { .. } => node.input(0),
@@ -18,15 +35,7 @@ pub fn identity(graph: &mut Graph, _: &Facts, index: usize) -> bool {
         Op::Unary(activation) if activation == Activation::NONE => node.input(0),
         _ => None,
     };
-    let Some(same) = same.filter(|&same| graph.dims(same) == graph.dims(node.output())) else { return false };
-    // An output must be made by some node, and under its own name.
-    if graph.outputs.contains(&node.output()) {
-        return false;
-    }
-    let old = node.output();
-    graph.nodes.remove(index);
-    graph.replace(old, same);
-    true
+    same.filter(|&same| graph.dims(same) == graph.dims(node.output()))
 }
 
 /// A product with a constant matrix becomes a `Gemm`, whose left side may have any rank.

@@ -34,7 +34,14 @@ impl Op {
         if let Some(op) = chosen(operator, &at) {
             return Ok(op);
         }
-        rearrangement(operator, &at, opset)
+        let op = rearrangement(operator, &at, opset)?;
+        match at.given("num_outputs").filter(|_| matches!(op, Op::Split { .. })) {
+            Some(count) if usize::try_from(count) != Ok(node.output.len()) => {
+                let why = "as many outputs as it has";
+                Err(Why::Attribute { name: "num_outputs", value: count.to_string(), why })
+            }
+            _ => Ok(op),
+        }
     }
 }
 
@@ -172,7 +179,14 @@ fn unary(operator: &str, at: &Attributes, opset: i64) -> Result<Option<Op>, Why>
     let gelu = [("none", Kind::Gelu), ("tanh", Kind::GeluTanh)];
     let (kind, a, b) = match operator {
         "Relu" => (Kind::Relu, 0.0, 0.0),
-        "Clip" if opset < 11 => (Kind::Clip, at.float("min", f32::MIN), at.float("max", f32::MAX)),
+        "Clip" if opset < 11 => {
+            let (low, high) = (at.float("min", f32::MIN), at.float("max", f32::MAX));
+            if low.is_nan() || high.is_nan() || low > high {
+                let why = "a number, at most `max`";
+                return Err(Why::Attribute { name: "min", value: low.to_string(), why });
+            }
+            (Kind::Clip, low, high)
+        }
         "Clip" => return Ok(Some(Op::Clip)),
         "HardSigmoid" => (Kind::HardSigmoid, at.float("alpha", 0.2), at.float("beta", 0.5)),
         "HardSwish" => return Ok(Some(Op::Unary(Activation::HARD_SWISH))),
