@@ -131,9 +131,6 @@ impl Lowering<'_> {
     fn push_gather(&mut self, node: &Node, index: View, of: Gathering) -> Result<(), Why> {
         let data = self.input(node, 0)?;
         let len: usize = self.graph.dims(data).iter().product();
-        if len == 0 {
-            return Err(Why::Form("it picks from a tensor without elements"));
-        }
         let (x, row) = match self.graph.constant(data).filter(|_| of.row > 0).map(Constant::words) {
             // A table may be longer than a page: its rows lie in many.
             Some(words) => (self.weights(&words, Packing::Rows(number(of.row, "elements")?))?, of.row),

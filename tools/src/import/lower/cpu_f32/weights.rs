@@ -76,11 +76,8 @@ impl Lowering<'_> {
     /// Where these values lie in the image, packed that way.
     ///
     /// # Errors
-    /// If there are none, no page holds a row of them, or the memory granted does not hold them.
+    /// If no page holds a row of them, or the memory granted does not hold them.
     pub(super) fn weights(&mut self, values: &[f32], packing: Packing) -> Result<Operand, Why> {
-        if values.is_empty() {
-            return Err(Why::Form("it reads a constant without elements"));
-        }
         let extent = packing.extent(values.len());
         self.graph.check_room(extent.bytes())?;
         self.image.place(packing.key(values), extent, || packing.pack(values))
