@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::import::tune::{Settings, Source};
-use crate::import::{self, Options, error::ImportError, normalise::Normalise};
+use crate::import::{self, Options, error::ImportError, lower::cpu_f32::Cache, normalise::Normalise};
 use crate::print::say_part;
 
 /// Compile an ONNX model into a package
@@ -80,6 +80,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
             source: if args.no_tune { Source::Rule } else { Source::Table(args.tuning) },
             runs_per_load: args.runs_per_load,
             threads: args.threads.into(),
+            cache: Cache::default(),
         },
         memory: args.memory.map(|mib| (mib as usize) << 20),
     };
