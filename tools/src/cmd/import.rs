@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::import::lower::cpu_f32::Cache;
 use crate::import::tune::{Settings, Source};
-use crate::import::{self, Options, error::ImportError, lower::cpu_f32::Cache, normalise::Normalise};
+use crate::import::{self, Options, error::ImportError, normalise::Normalise};
 use crate::print::say_part;
 
 /// Compile an ONNX model into a package

@@ -18,6 +18,7 @@ use thiserror::Error;
 pub use self::layer::{Algorithm, Layer};
 use self::measure::MeasureError;
 use self::table::{Table, TableError};
+use crate::import::lower::cpu_f32::{Cache, Device};
 
 /// Bytes of weights that are loaded in a nanosecond: from memory to the device, or from a fast disk.
 const LOADED_PER_NS: u64 = 4;

@@ -38,7 +38,8 @@ pub fn finish(
     for stretch in &stretches {
         for part in 0..stretch.parts {
             for step in stretch.steps.clone() {
-                let cut = if stretch.parts == 1 { Some(steps[step].clone()) } else { steps[step].part(part, stretch.parts) };
+                let cut =
+                    if stretch.parts == 1 { Some(steps[step].clone()) } else { steps[step].part(part, stretch.parts) };
                 let mut one = cut.ok_or(Why::Form("it is not to be cut in parts"))?;
                 for operand in one.operands() {
                     if let Some(buffer) = buffer_of(operand) {

@@ -4,7 +4,8 @@ use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
     Attention, Binary, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool,
-    LayerNorm, Leave, LeaveWhole, MatMul, Part, Pick, Pool, Reduce, Region, Resample, Softmax, TopK, Unary, Winograd, Words,
+    LayerNorm, Leave, LeaveWhole, MatMul, Part, Pick, Pool, Reduce, Region, Resample, Softmax, TopK, Unary, Winograd,
+    Words,
 };
 
 use super::view::BufferId;
