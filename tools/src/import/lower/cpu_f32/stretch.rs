@@ -71,11 +71,13 @@ pub fn stretches(steps: &[Step], buffers: &[usize], items: u32, device: &Device)
     let fewest = u32::try_from(device.threads).unwrap_or(u32::MAX).max(1);
     let powers = (1..u32::BITS).map(|power| 1 << power);
     let numbers: Vec<u32> = powers.take_while(|&parts| parts <= items / fewest && items % parts == 0).collect();
+    let may = |parts: u32| -> Vec<bool> { steps.iter().map(|step| divides(step, parts, buffers)).collect() };
+    let cuts: Vec<(u32, Vec<bool>)> = numbers.into_iter().map(|parts| (parts, may(parts))).collect();
     let mut costs = Costs::new(&touched, device);
     for first in 0..steps.len() {
         costs.follow(first, 1, |step| step == first);
-        for &parts in &numbers {
-            costs.follow(first, parts, |step| divides(&steps[step], parts, buffers));
+        for (parts, may) in &cuts {
+            costs.follow(first, *parts, |step| may[step]);
         }
     }
     let found = costs.cheapest();
@@ -197,5 +199,70 @@ impl Costs<'_> {
         }
         found.reverse();
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::lower::cpu_f32::step::at;
+    use crate::import::lower::cpu_f32::view::BufferId;
+    use bytemuck::Zeroable;
+    use kernels::params::{Activation, Copy, CopySide, Gemm, Unary};
+
+    const ITEMS: u32 = 8;
+
+    fn device(threads: usize) -> Device {
+        Device { threads, cache: Cache { near: 1 << 12, far: 1 << 14, launch: 64 } }
+    }
+
+    /// A function of a buffer's items, of `len` elements each, into the next buffer.
+    fn unary(from: usize, len: u32) -> Step {
+        let (x, y) = (at(BufferId(from), 0).unwrap(), at(BufferId(from + 1), 0).unwrap());
+        Step::Unary(Unary { x, y, rows: ITEMS, len, x_stride: len, y_stride: len, activation: Activation::RELU })
+    }
+
+    /// A product of a buffer's items, of 16 elements each, with `columns` of weights.
+    fn gemm(from: usize, columns: u32) -> Step {
+        let (x, y) = (at(BufferId(from), 0).unwrap(), at(BufferId(from + 1), 0).unwrap());
+        Step::Gemm(Gemm { x, y, m: ITEMS, k: 16, n: columns, x_stride: 16, y_stride: columns, ..Gemm::zeroed() })
+    }
+
+    fn cut(steps: &[Step], lens: &[u32], threads: usize) -> Vec<(usize, u32)> {
+        let buffers: Vec<usize> = lens.iter().map(|&len| (ITEMS * len) as usize).collect();
+        let found = stretches(steps, &buffers, ITEMS, &device(threads)).unwrap();
+        assert_eq!(found.iter().flat_map(|stretch| stretch.steps.clone()).count(), steps.len());
+        found.iter().map(|stretch| (stretch.steps.len(), stretch.parts)).collect()
+    }
+
+    #[test]
+    fn parts_are_as_large_as_the_cache_keeps_and_there_is_one_for_each_thread() {
+        let chain = |len| [unary(0, len), unary(1, len), unary(2, len)];
+        assert_eq!(cut(&chain(16), &[16; 4], 1), [(1, 1); 3], "all is near");
+        assert_eq!(cut(&chain(128), &[128; 4], 1), [(3, 2)]);
+        assert_eq!(cut(&chain(256), &[256; 4], 1), [(3, 4)]);
+        assert_eq!(cut(&chain(512), &[512; 4], 1), [(3, 8)]);
+        assert_eq!(cut(&chain(512), &[512; 4], 4), [(3, 2)]);
+        assert_eq!(cut(&chain(512), &[512; 4], 8), [(1, 1); 3]);
+    }
+
+    #[test]
+    fn weights_that_each_part_would_read_again_keep_a_launch_whole() {
+        let steps = [unary(0, 512), unary(1, 512), gemm(3, 1 << 14), gemm(4, 1 << 14)];
+        let lens = [512, 512, 512, 16, 1 << 14, 1 << 14];
+        assert_eq!(cut(&steps, &lens, 1), [(2, 8), (1, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn a_launch_that_moves_the_batch_is_not_cut() {
+        let transpose = |from: usize| {
+            let side = |strides: &[u32]| CopySide::row_major(0, strides).unwrap();
+            let (x, y) = (at(BufferId(from), 0).unwrap(), at(BufferId(from + 1), 0).unwrap());
+            let dims = [1, 1, 1, 1, ITEMS, 512];
+            Step::Copy(Copy { x, y, dims, from: side(&[512, 1]), to: side(&[1, ITEMS]) })
+        };
+        let steps = [unary(0, 512), unary(1, 512), transpose(2), unary(3, 512), unary(4, 512)];
+        assert!(!divides(&transpose(2), 2, &[4096; 6]));
+        assert_eq!(cut(&steps, &[512; 6], 1), [(2, 8), (1, 1), (2, 8)]);
     }
 }
