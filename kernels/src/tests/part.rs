@@ -26,7 +26,7 @@ fn copied(machine: &Machine) -> Machine {
 /// Runs `kernel` whole and in parts, the last first, and compares all that they may write.
 fn same_in_parts<K: Kernel + Part>(machine: &Machine, kernel: &K, parts: u32) {
     let count = kernel.outermost() / parts;
-    assert!(count > 0 && kernel.outermost() % parts == 0, "{} has no {parts} equal parts", K::NAME);
+    assert!(count > 0 && kernel.outermost().is_multiple_of(parts), "{} has no {parts} equal parts", K::NAME);
     for set in sets() {
         let (mut whole, mut apart) = (copied(machine), copied(machine));
         whole.run(set, kernel);
@@ -164,7 +164,7 @@ proptest! {
         let of_b = if broadcast { [16 * blocks, 16, 0, 1] } else { [item, hw * 16, 16, 1] };
         let strides: [&[u32]; 3] = [&[item, hw * 16, 16, 1], &of_b, &[item, hw * 16, 16, 1]];
         let binary = Binary::new(BinaryOp::Mul, [a, b, y], &[4, blocks, hw, 16], strides, Activation::RELU).unwrap();
-        if binary.outermost() % parts == 0 {
+        if binary.outermost().is_multiple_of(parts) {
             same_in_parts(&m, &binary, parts);
         }
         let rows = CopySide::row_major(0, &[item, hw, 1, 1]).unwrap();

@@ -57,7 +57,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE.toml")]
     tuning: Option<PathBuf>,
     /// Compute threads of the device that will serve the model: algorithms are timed on as many, by a table of their
-    /// own, and batches are cut in parts of no fewer items. Outputs are the same on any number
+    /// own, and batches go through large launches in parts only for one. Outputs are the same on any number
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
     /// Most memory for the model's constants and tables, in MiB [default: 4096]

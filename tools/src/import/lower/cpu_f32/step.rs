@@ -41,7 +41,7 @@ macro_rules! steps {
                 match self {
                     $(Step::$block(block) => {
                         let count = block.outermost() / parts;
-                        let whole = count > 0 && block.outermost() % parts == 0;
+                        let whole = count > 0 && block.outermost().is_multiple_of(parts);
                         block.part(part * count, count).filter(|_| whole).map(Step::$block)
                     })*
                 }

@@ -20,9 +20,9 @@ const WAYS: u64 = 3;
 /// The device that a plan is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// Compute threads: a part has an item for each at least.
+    /// Compute threads. Several wait for one another after each launch, so they get no more launches than needed.
     pub threads: usize,
-    /// What each finds near.
+    /// What one thread finds near.
     pub cache: Cache,
 }
 
@@ -68,9 +68,9 @@ struct Touched {
 pub fn stretches(steps: &[Step], buffers: &[usize], items: u32, device: &Device) -> Result<Vec<Stretch>, Why> {
     let whole: Vec<Stretch> = (0..steps.len()).map(|step| Stretch { steps: step..step + 1, parts: 1 }).collect();
     let touched = touched(steps, buffers.len())?;
-    let fewest = u32::try_from(device.threads).unwrap_or(u32::MAX).max(1);
+    let most = if device.threads > 1 { 1 } else { items };
     let powers = (1..u32::BITS).map(|power| 1 << power);
-    let numbers: Vec<u32> = powers.take_while(|&parts| parts <= items / fewest && items % parts == 0).collect();
+    let numbers: Vec<u32> = powers.take_while(|&parts| parts <= most && items.is_multiple_of(parts)).collect();
     let may = |parts: u32| -> Vec<bool> { steps.iter().map(|step| divides(step, parts, buffers)).collect() };
     let cuts: Vec<(u32, Vec<bool>)> = numbers.into_iter().map(|parts| (parts, may(parts))).collect();
     let mut costs = Costs::new(&touched, device);
@@ -155,8 +155,7 @@ impl Costs<'_> {
 
     /// How many of `bytes` come from beyond the cache where their last use was `distance` bytes ago.
     fn beyond(&self, bytes: u64, distance: u64) -> u64 {
-        let Device { threads, cache: Cache { near, far, .. } } = *self.device;
-        let distance = distance / threads.max(1) as u64;
+        let Cache { near, far, .. } = self.device.cache;
         let beyond = u128::from(distance.clamp(near, far) - near);
         u64::try_from(u128::from(bytes) * beyond / u128::from((far - near).max(1))).unwrap_or(u64::MAX)
     }
@@ -236,14 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_as_large_as_the_cache_keeps_and_there_is_one_for_each_thread() {
+    fn parts_are_as_large_as_one_threads_cache_keeps() {
         let chain = |len| [unary(0, len), unary(1, len), unary(2, len)];
         assert_eq!(cut(&chain(16), &[16; 4], 1), [(1, 1); 3], "all is near");
         assert_eq!(cut(&chain(128), &[128; 4], 1), [(3, 2)]);
         assert_eq!(cut(&chain(256), &[256; 4], 1), [(3, 4)]);
         assert_eq!(cut(&chain(512), &[512; 4], 1), [(3, 8)]);
-        assert_eq!(cut(&chain(512), &[512; 4], 4), [(3, 2)]);
-        assert_eq!(cut(&chain(512), &[512; 4], 8), [(1, 1); 3]);
+        assert_eq!(cut(&chain(512), &[512; 4], 2), [(1, 1); 3]);
     }
 
     #[test]
