@@ -7,6 +7,7 @@ mod device;
 mod harness;
 mod image;
 mod layout;
+mod part;
 mod pixels;
 mod product;
 mod rows;

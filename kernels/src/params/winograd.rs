@@ -166,7 +166,7 @@ impl Winograd {
     }
 
     /// Cuts the work for caches and threads; any cut gives the same bits.
-    fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         let all = self.all_patches();
         // Few tiles would leave threads idle, small ones would transform the same input too often.
         let most = Winograd::MOST_PATCHES.min(self.patches_in_scratch()).max(1);

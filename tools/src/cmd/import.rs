@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::import::lower::cpu_f32::Cache;
 use crate::import::tune::{Settings, Source};
 use crate::import::{self, Options, error::ImportError, normalise::Normalise};
 use crate::print::say_part;
@@ -57,7 +58,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE.toml")]
     tuning: Option<PathBuf>,
     /// Compute threads of the device that will serve the model: algorithms are timed on as many, by a table of their
-    /// own. Outputs are the same on any number
+    /// own, and batches go through large launches in parts only for one. Outputs are the same on any number
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
     /// Most memory for the model's constants and tables, in MiB [default: 4096]
@@ -81,6 +82,7 @@ pub fn run(args: ImportArgs) -> Result<(), ImportError> {
             source: if args.no_tune { Source::Rule } else { Source::Table(args.tuning) },
             runs_per_load: args.runs_per_load,
             threads: args.threads.into(),
+            cache: Cache::default(),
         },
         memory: args.memory.map(|mib| (mib as usize) << 20),
     };

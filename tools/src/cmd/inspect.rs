@@ -12,7 +12,7 @@ use runtime::package::{Package, PackageError, Plan};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::inspect::{Times, Waste, Workspace, launches, picture};
+use crate::inspect::{Line, Times, Waste, Workspace, launches, picture};
 use crate::print::{say, say_part};
 use crate::solo::SoloError;
 
@@ -20,6 +20,7 @@ use crate::solo::SoloError;
 const MEASURE_BUDGET: Duration = Duration::from_secs(2);
 
 /// Shows what a package holds and what each launch of a plan does and costs, and which nodes of the file it computes.
+/// A launch that a batch goes through in parts is one line: what one part is like, and what all take.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// The package
@@ -76,6 +77,8 @@ pub enum InspectError {
 /// One plan as it is shown.
 struct Seen {
     launches: Vec<Description>,
+    /// The launches as text shows them.
+    lines: Vec<Line>,
     space: Workspace,
     waste: Waste,
     times: Option<Times>,
@@ -93,8 +96,10 @@ pub fn run(args: &InspectArgs) -> Result<(), InspectError> {
     };
     let all: Vec<Description> = package.plans.iter().flat_map(launches).collect();
     let described = launches(plan);
+    let computes: Vec<String> = package.computes(shape, batch).map(str::to_owned).collect();
     let seen = Seen {
-        computes: package.computes(shape, batch).map(str::to_owned).collect(),
+        lines: Line::of(&described, &computes),
+        computes,
         space: Workspace::of(&described),
         launches: described,
         waste: Waste::of(all.iter(), package.pages.len(), package.page_bytes),
@@ -185,40 +190,43 @@ fn as_text(package: &Package, plan: &Plan, seen: &Seen) -> String {
     text
 }
 
-/// What each launch computes, by nodes of the file: a table of its own, since names are long.
+/// What each line's launches compute, by nodes of the file: a table of its own, since names are long.
 fn computed(seen: &Seen) -> Table {
     let mut table = Table::new(&["launch", "kernel", "computes"]);
-    for (index, (launch, nodes)) in seen.launches.iter().zip(&seen.computes).enumerate() {
-        table.row([index.to_string(), launch.kernel.to_owned(), nodes.clone()]);
+    for line in &seen.lines {
+        let first = line.launches[0];
+        table.row([first.to_string(), seen.launches[first].kernel.to_owned(), seen.computes[first].clone()]);
     }
     table
 }
 
 #[expect(clippy::cast_precision_loss, reason = "operations and nanoseconds of a launch are below 2^53")]
 fn table(seen: &Seen) -> Table {
-    let Some(times) = &seen.times else {
-        let mut table = Table::new(&["launch", "kernel", "what", "MFLOP", "operands"]);
-        for (index, launch) in seen.launches.iter().enumerate() {
-            let mflop = format!("{:.2}", launch.flops as f64 / 1e6);
-            table.row([index.to_string(), launch.kernel.to_owned(), launch.what.clone(), mflop, places(launch)]);
+    let mut headers = vec!["launch", "kernel", "parts", "what"];
+    headers.extend(if seen.times.is_some() { &["time", "share", "GFLOP/s", "of peak"][..] } else { &["MFLOP"] });
+    headers.push("operands");
+    let mut table = Table::new(&headers);
+    let total = seen.times.as_ref().map_or(1, |times| times.launches_ns.iter().sum::<u64>().max(1));
+    for line in &seen.lines {
+        let first = line.launches[0];
+        let launch = &seen.launches[first];
+        let flops = line.sum(|index| seen.launches[index].flops);
+        let parts = line.launches.len();
+        let mut row = vec![first.to_string(), launch.kernel.to_owned(), parts.to_string(), launch.what.clone()];
+        match &seen.times {
+            None => row.push(format!("{:.2}", flops as f64 / 1e6)),
+            Some(times) => {
+                let ns = line.sum(|index| times.launches_ns[index]);
+                let per_second = flops as f64 / (ns.max(1) as f64 / 1e9);
+                let products = |text: String| if flops == 0 { "-".to_owned() } else { text };
+                row.push(Nanos(ns).to_string());
+                row.push(format!("{:.1}%", ns as f64 * 100.0 / total as f64));
+                row.push(products(format!("{:.1}", per_second / 1e9)));
+                row.push(products(format!("{:.0}%", per_second * 100.0 / times.peak_flops)));
+            }
         }
-        return table;
-    };
-    let mut table = Table::new(&["launch", "kernel", "what", "time", "share", "GFLOP/s", "of peak", "operands"]);
-    let total: u64 = times.launches_ns.iter().sum::<u64>().max(1);
-    for (index, (launch, &ns)) in seen.launches.iter().zip(&times.launches_ns).enumerate() {
-        let per_second = launch.flops as f64 / (ns.max(1) as f64 / 1e9);
-        let products = |text: String| if launch.flops == 0 { "-".to_owned() } else { text };
-        table.row([
-            index.to_string(),
-            launch.kernel.to_owned(),
-            launch.what.clone(),
-            Nanos(ns).to_string(),
-            format!("{:.1}%", ns as f64 * 100.0 / total as f64),
-            products(format!("{:.1}", per_second / 1e9)),
-            products(format!("{:.0}%", per_second * 100.0 / times.peak_flops)),
-            places(launch),
-        ]);
+        row.push(places(launch));
+        table.row(row);
     }
     table
 }

@@ -360,6 +360,19 @@ fn what_is_computed_from_no_elements_is_refused_by_name() {
     }
 }
 
+/// Found by the fuzzer: what has more elements than a tensor may have was made before it was counted.
+#[test]
+fn a_constant_that_grows_beyond_a_tensor_is_refused_by_name() {
+    let mut model = model();
+    let graph = graph_of(&mut model);
+    graph.initializer.push(floats("few", &[2, 3, 3, 1], vec![1.0; 18]));
+    let apart = vec![ints("strides", &[1 << 16, 1 << 16]), ints("pads", &[0; 4])];
+    graph.node.push(node("ConvTranspose", &["few", "few"], &["z"], apart));
+    graph.output.push(value("z", &[]));
+    let refused = import(&model, &[]).unwrap_err().to_string();
+    assert!(refused.starts_with("node `z` (ConvTranspose): "), "{refused}");
+}
+
 /// Found by the fuzzer: a shape that is itself a long list took a step for each dimension of each element.
 #[test]
 fn a_tensor_of_very_many_dimensions_is_refused_by_name() {

@@ -79,7 +79,7 @@ pub struct Options {
     pub name: Option<String>,
     /// A JSON file for people and clients.
     pub card: Option<PathBuf>,
-    /// How algorithms of convolutions are chosen.
+    /// How it is fitted to a device.
     pub tuning: tune::Settings,
     /// Bytes that the model's constants and tables may have; none: [`IMPORT_MEMORY_BYTES`].
     pub memory: Option<usize>,
@@ -308,7 +308,7 @@ pub fn compile(
                 let mut graph = batch::shaped(&template, &of_batch(shapes, batch.items()), batch.items())?;
                 let origins = fuse::fuse(&mut graph);
                 graph.forget_unused();
-                cpu_f32::lower(&graph, &origins, &slot, whole, &choices, image)
+                cpu_f32::lower(&graph, &origins, &slot, whole, &choices, &tuner.device(), image)
             };
             let cpu_f32::Lowered { launches, computes, workspace_bytes } = match lower() {
                 Ok(lowered) => lowered,

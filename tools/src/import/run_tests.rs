@@ -5,6 +5,7 @@ mod batches;
 mod labels;
 mod nan;
 mod pools;
+mod stretches;
 mod views;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use super::onnx::{
     ValueInfoProto, tensor_proto::DataType, type_proto,
 };
 use super::report::Report;
+use super::tune::Settings;
 use super::{Options, import};
 use crate::npy::Array;
 use crate::solo::{Cut, Solo};
@@ -38,6 +40,7 @@ struct Model {
     inputs: Vec<Vec<u8>>,
     bound: HashMap<String, Array>,
     normalise: Vec<Normalise>,
+    tuning: Settings,
 }
 
 fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
@@ -127,7 +130,7 @@ impl Model {
             constants.push(format!("{name}={}", path(name).display()));
         }
         let (model, package, normalise) = (path("m.onnx"), path("m.cwk"), self.normalise);
-        let options = Options { model, package, constants, normalise, ..Options::default() };
+        let options = Options { model, package, constants, normalise, tuning: self.tuning, ..Options::default() };
         let report = import(&options, &mut |_, _| {});
         (folder, report)
     }

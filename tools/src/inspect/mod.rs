@@ -1,11 +1,13 @@
 //! What a package holds and what its plans do: looked at, and measured launch by launch.
 
 mod lifetimes;
+mod lines;
 mod measure;
 mod pages;
 mod picture;
 
 pub use lifetimes::Workspace;
+pub use lines::Line;
 pub use measure::Times;
 pub use pages::Waste;
 pub use picture::picture;

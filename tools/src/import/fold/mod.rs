@@ -27,8 +27,11 @@ pub fn evaluate(graph: &Graph, node: &Node) -> Result<Option<Vec<Constant>>, Why
     let all: Option<Vec<&Constant>> = node.inputs.iter().flatten().map(|&id| graph.constant(id)).collect();
     let Some(all) = all.filter(|all| !all.is_empty()) else { return Ok(None) };
     let first = all[0];
-    // Before it is made: twice, since it is gathered before it is kept.
-    let shapes = shape::infer(graph, node).unwrap_or_default();
+    // Before it is made: twice, since it is gathered before it is kept. Some have no shape before they are spelled out.
+    let shapes = match shape::infer(graph, node) {
+        Err(why @ Why::TooLarge { .. }) => return Err(why),
+        shapes => shapes.unwrap_or_default(),
+    };
     let wanted: usize = shapes.iter().map(|dims| dims.iter().product::<usize>()).sum();
     graph.check_room(2 * size_of::<i64>() * wanted)?;
     if let Op::Split { .. } = &node.op {

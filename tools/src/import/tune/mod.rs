@@ -18,11 +18,12 @@ use thiserror::Error;
 pub use self::layer::{Algorithm, Layer};
 use self::measure::MeasureError;
 use self::table::{Table, TableError};
+use crate::import::lower::cpu_f32::{Cache, Device};
 
 /// Bytes of weights that are loaded in a nanosecond: from memory to the device, or from a fast disk.
 const LOADED_PER_NS: u64 = 4;
 
-/// How algorithms are chosen.
+/// How plans are fitted to a device: algorithms chosen, batches cut.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where times come from.
@@ -32,11 +33,13 @@ pub struct Settings {
     pub runs_per_load: u64,
     /// Compute threads of the device that the model will run on: each number of them has times of its own.
     pub threads: usize,
+    /// What lies near each of them.
+    pub cache: Cache,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { source: Source::Rule, runs_per_load: 10, threads: 1 }
+        Settings { source: Source::Rule, runs_per_load: 10, threads: 1, cache: Cache::default() }
     }
 }
 
@@ -116,6 +119,11 @@ impl Tuner {
     /// A tuner with those settings.
     pub fn new(settings: &Settings) -> Tuner {
         Tuner { settings: settings.clone(), table: None }
+    }
+
+    /// The device that plans are for.
+    pub fn device(&self) -> Device {
+        Device { threads: self.settings.threads, cache: self.settings.cache }
     }
 
     /// Chooses for the layers of all variants of a model; `progress` is told the share that is done, and what

@@ -23,7 +23,7 @@ fn tuner(folder: &tempfile::TempDir, known: &[(Layer, Measured)], runs_per_load:
     for (layer, times) in known {
         table.keep(layer, *times).unwrap();
     }
-    Tuner::new(&Settings { source: Source::Table(Some(path)), runs_per_load, threads: 1 })
+    Tuner::new(&Settings { source: Source::Table(Some(path)), runs_per_load, ..Settings::default() })
 }
 
 #[test]

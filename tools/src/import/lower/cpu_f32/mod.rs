@@ -5,10 +5,12 @@ mod choose;
 mod concat;
 mod dense;
 mod elementwise;
+mod finish;
 mod norm;
 mod pixels;
 mod rearrange;
 mod step;
+mod stretch;
 mod view;
 mod weights;
 mod window;
@@ -23,7 +25,7 @@ use runtime::base::limits::MAX_LAUNCHES;
 use runtime::package::SlotLayout;
 
 use self::concat::Home;
-use self::step::{Step, at, buffer_of};
+use self::step::{Step, at};
 use self::view::{Blocked, BufferId, View, blocks_of};
 use self::weights::Packing;
 use crate::import::element::Element;
@@ -34,14 +36,14 @@ use crate::import::op::Op;
 use crate::import::page::{WeightImage, number};
 use crate::import::shape;
 use crate::import::tune::Choices;
-use crate::import::workspace::{self, Life};
 
+pub use self::stretch::{Cache, Device};
 pub use self::window::layers;
 
 /// What a graph became.
 #[derive(Debug)]
 pub struct Lowered {
-    /// Launches in execution order.
+    /// Launches in execution order; those of a stretch once for each of its parts.
     pub launches: Vec<Launch>,
     /// For each of them, the nodes that it computes.
     pub computes: Vec<String>,
@@ -51,13 +53,14 @@ pub struct Lowered {
 
 /// Lowers a fused graph whose inputs and outputs lie in slots of that layout: an item of each is all of
 /// it if it is `whole`, else what lies behind dimension 0, the batch. Weights go into `image`, packed
-/// for the kernels that `choices` names. `origins` names the nodes of the file.
+/// for the kernels that `choices` names; `device` is the one that it is for. `origins` names the nodes of the file.
 pub fn lower(
     graph: &Graph,
     origins: &Origins,
     slot: &SlotLayout,
     whole: bool,
     choices: &Choices,
+    device: &Device,
     image: &mut WeightImage,
 ) -> Result<Lowered, ImportError> {
     let mut lowering = Lowering {
@@ -94,7 +97,10 @@ pub fn lower(
         lowering.name_steps(&format!("output {}", graph.value(id).name));
     }
     let last = graph.outputs[0];
-    finish(lowering.steps, lowering.computes, &lowering.buffers).map_err(named("output", last))
+    let items = graph.dims(graph.inputs[0]).first().filter(|_| !whole).map_or(Ok(1), |&n| number(n, "items"));
+    let Lowering { steps, computes, buffers, .. } = lowering;
+    let finished = items.and_then(|items| finish::finish(&steps, &computes, &buffers, items, device));
+    finished.map_err(named("output", last))
 }
 
 /// A plan under construction.
@@ -348,29 +354,4 @@ fn word_type(element: Element) -> Option<Whole> {
         Element::Uint8 => Some(Whole::U8),
         Element::Bool => Some(Whole::Bool),
     }
-}
-
-/// Lays out the workspace and makes the operands final.
-fn finish(mut steps: Vec<Step>, computes: Vec<String>, buffers: &[usize]) -> Result<Lowered, Why> {
-    let mut lives: Vec<Option<Life>> = vec![None; buffers.len()];
-    for (now, step) in steps.iter_mut().enumerate() {
-        for buffer in step.operands().iter().filter_map(|operand| buffer_of(operand)) {
-            let bytes = (buffers[buffer.0] * 4).next_multiple_of(kernels::operand::ALIGNMENT as usize);
-            lives[buffer.0].get_or_insert(Life { bytes, first: now, last: now }).last = now;
-        }
-    }
-    // A buffer that no step touches needs no room.
-    let lives: Vec<Life> = lives.into_iter().map(|life| life.unwrap_or(Life { bytes: 0, first: 0, last: 0 })).collect();
-    let layout = workspace::lay_out(&lives);
-    let mut launches = Vec::with_capacity(steps.len());
-    for step in &mut steps {
-        for operand in step.operands() {
-            if let Some(buffer) = buffer_of(operand) {
-                let offset = layout.offsets[buffer.0] + operand.offset as usize;
-                (operand.page, operand.offset) = (0, number(offset, "bytes of workspace")?);
-            }
-        }
-        launches.push(step.launch()?);
-    }
-    Ok(Lowered { launches, computes, workspace_bytes: number(layout.bytes, "bytes of workspace")? })
 }

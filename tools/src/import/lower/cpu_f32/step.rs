@@ -3,8 +3,9 @@
 use kernels::launch::{Kernel, Launch};
 use kernels::operand::{Operand, Space};
 use kernels::params::{
-    Attention, Binary, Block, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool,
-    LayerNorm, Leave, LeaveWhole, MatMul, Pick, Pool, Reduce, Resample, Softmax, TopK, Unary, Winograd, Words,
+    Attention, Binary, Conv, Copy, Depthwise, Enter, EnterPixels, EnterWhole, Fold, Gather, Gemm, GlobalPool,
+    LayerNorm, Leave, LeaveWhole, MatMul, Part, Pick, Pool, Reduce, Region, Resample, Softmax, TopK, Unary, Winograd,
+    Words,
 };
 
 use super::view::BufferId;
@@ -25,6 +26,24 @@ macro_rules! steps {
             pub fn operands(&mut self) -> Vec<&mut Operand> {
                 match self {
                     $(Step::$block(block) => vec![$(&mut block.$operand),*],)*
+                }
+            }
+
+            /// What it touches.
+            pub fn regions(&self) -> Result<Vec<Region>, Why> {
+                match self {
+                    $(Step::$block(block) => regions(block),)*
+                }
+            }
+
+            /// One of so many equal parts, which together do the same; none if it is not to be cut so.
+            pub fn part(&self, part: u32, parts: u32) -> Option<Step> {
+                match self {
+                    $(Step::$block(block) => {
+                        let count = block.outermost() / parts;
+                        let whole = count > 0 && block.outermost().is_multiple_of(parts);
+                        block.part(part * count, count).filter(|_| whole).map(Step::$block)
+                    })*
                 }
             }
 
@@ -66,9 +85,16 @@ steps! {
     Fold { x, y };
 }
 
-fn checked<K: Kernel + Block>(block: &K) -> Result<Launch, Why> {
+fn checked<K: Kernel>(block: &K) -> Result<Launch, Why> {
     block.check().map_err(|source| Why::Kernel { kernel: K::NAME, source })?;
     Ok(Launch::of(block))
+}
+
+fn regions<K: Kernel>(block: &K) -> Result<Vec<Region>, Why> {
+    block.check().map_err(|source| Why::Kernel { kernel: K::NAME, source })?;
+    let mut regions = Vec::new();
+    block.footprint(&mut |region| regions.push(region));
+    Ok(regions)
 }
 
 /// An operand at element `first` of a buffer.
