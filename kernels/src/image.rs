@@ -49,7 +49,7 @@ impl InstructionSet {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512vl")
                     && InstructionSet::Avx2.is_available()
-            },
+            }
             InstructionSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             InstructionSet::Portable => true,
         }

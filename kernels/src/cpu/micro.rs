@@ -29,7 +29,7 @@ pub(crate) use gemm::{GemmSpan, gemm_group, pack_turned};
 pub(crate) use lanes::{Lanes, fold, map, map_fold, zip, zip_three};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use portable::Portable;
-pub(crate) use row::{Fold, Maximum, Reach, RowSpan, Scaled, Weighted, row_group};
+pub(crate) use row::{Fold, Lines, Maximum, Reach, Scaled, Weighted, fold_lines};
 pub(crate) use winograd::{Patch, Products, forward, inverse, products};
 
 /// One instruction set, working on 16 lanes of `f32`.
@@ -45,6 +45,9 @@ pub(crate) trait Simd: Copy {
 
     /// Output blocks of the widest register tile.
     const BLOCKS: usize;
+
+    /// Whether the factors of nine taps find room in registers beside a tile of [`Simd::line_width`].
+    const FACTORS: bool;
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
@@ -114,6 +117,10 @@ pub(crate) trait Simd: Copy {
     /// Runs `group` with the register tile of [`Simd::width`] pixels by some of `blocks` output
     /// blocks, and returns how many blocks and pixels it did.
     fn tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> (usize, usize);
+
+    /// Pixels of the register tile of one block for a line of `pixels`, the last of which are computed anew where
+    /// fewer than a tile are left.
+    fn line_width(self, pixels: usize) -> usize;
 
     /// As [`Simd::width`], for [`Simd::half_tile`].
     fn half_width(self, remaining: usize) -> usize;

@@ -47,6 +47,7 @@ impl Simd for Avx2 {
     type Pick = [[__m256i; 3]; 2];
 
     const BLOCKS: usize = 1;
+    const FACTORS: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -215,6 +216,12 @@ impl Simd for Avx2 {
             3 | 4 => 4,
             _ => 6,
         }
+    }
+
+    #[inline(always)]
+    fn line_width(self, pixels: usize) -> usize {
+        // Of both that keep the multipliers busy the one that computes less anew.
+        if pixels > 4 && pixels.next_multiple_of(4) < pixels.next_multiple_of(6) { 4 } else { self.width(pixels) }
     }
 
     /// One block by six pixels: 12 accumulators, two weights and a broadcast in 16 registers.

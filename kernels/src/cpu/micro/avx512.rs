@@ -41,6 +41,7 @@ impl Simd for Avx512 {
     type Pick = (__m512i, __mmask16);
 
     const BLOCKS: usize = 2;
+    const FACTORS: bool = true;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -202,6 +203,12 @@ impl Simd for Avx512 {
             5..=8 => 8,
             _ => 12,
         }
+    }
+
+    /// Eight sums keep both multipliers busy, and waste less at the end of a line than twelve.
+    #[inline(always)]
+    fn line_width(self, pixels: usize) -> usize {
+        self.width(pixels.min(8))
     }
 
     /// Two blocks by 12 pixels: 24 accumulators, two weights, and broadcasts from memory.

@@ -22,6 +22,7 @@ impl Simd for Portable {
     type Pick = Origins;
 
     const BLOCKS: usize = 1;
+    const FACTORS: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -169,6 +170,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn width(self, remaining: usize) -> usize {
         remaining.min(2)
+    }
+
+    #[inline(always)]
+    fn line_width(self, pixels: usize) -> usize {
+        self.width(pixels)
     }
 
     /// One block by two pixels: eight accumulators in 16 registers.
