@@ -11,7 +11,7 @@ use thiserror::Error;
 /// What the kernels of an image may use. Within one, equal inputs give equal bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InstructionSet {
-    /// AVX-512F.
+    /// AVX-512F and AVX-512VL.
     Avx512,
     /// AVX2 and FMA.
     Avx2,
@@ -45,7 +45,11 @@ impl InstructionSet {
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
         match self {
-            InstructionSet::Avx512 => is_x86_feature_detected!("avx512f") && InstructionSet::Avx2.is_available(),
+            InstructionSet::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && InstructionSet::Avx2.is_available()
+            }
             InstructionSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             InstructionSet::Portable => true,
         }
@@ -98,7 +102,7 @@ macro_rules! entries {
 macro_rules! images {
     ($($id:literal $name:ident $block:ident $($function:ident)::+;)*) => {
         entries! {
-            avx512 "avx512f,avx2,fma" {
+            avx512 "avx512f,avx512vl,avx2,fma" {
                 // SAFETY: the function is called only where its instructions are available.
                 unsafe { micro::Avx512::new() }
             };

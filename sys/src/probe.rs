@@ -59,7 +59,7 @@ impl Machine {
         if cores.len() < LEAST_CORES {
             lacks.push(Lack::FewCores { cores: cores.len(), wanted: LEAST_CORES });
         }
-        for wanted in ["avx2", "avx512f"] {
+        for wanted in ["avx2", "avx512f", "avx512vl"] {
             if !instruction_sets.contains(&wanted) {
                 lacks.push(Lack::NoInstructionSet { name: wanted });
             }
@@ -187,6 +187,7 @@ fn instruction_sets() -> Vec<&'static str> {
         ("avx2", std::is_x86_feature_detected!("avx2")),
         ("f16c", std::is_x86_feature_detected!("f16c")),
         ("avx512f", std::is_x86_feature_detected!("avx512f")),
+        ("avx512vl", std::is_x86_feature_detected!("avx512vl")),
         ("avx512vnni", std::is_x86_feature_detected!("avx512vnni")),
     ];
     known.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()

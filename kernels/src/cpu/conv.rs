@@ -67,6 +67,7 @@ fn span<'a>(c: &Conv, work: &Work, tile: &Tile<'a>) -> ConvSpan<'a> {
         y: [target(0), target(1)],
         lanes: [lanes(0), lanes(1)],
         blocks: work.blocks.len(),
+        ends_half: groups.is_half(group, work.blocks.end - 1),
         clamp: Clamp::of(&c.activation),
     }
 }
@@ -105,7 +106,7 @@ fn blocked<S: Simd>(s: S, c: &Conv, span: &mut ConvSpan<'_>, (x, block_len): (&[
         let mut first = 0;
         while first < sliding.pixels() {
             let left = sliding.pixels() - first;
-            let wide = s.width(left);
+            let wide = span.width(s, block, left);
             let places = sliding.places(first, wide);
             let pixels = wide.min(left);
             done = conv_group(s, span, Reads { x, block_len, places }, block, [first, pixels]);

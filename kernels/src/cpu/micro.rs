@@ -29,7 +29,7 @@ pub(crate) use gemm::{GemmSpan, gemm_group, pack_turned};
 pub(crate) use lanes::{Lanes, fold, map, map_fold, zip, zip_three};
 pub(crate) use peak::{FLOPS as ROUND_FLOPS, multiply_adds};
 pub(crate) use portable::Portable;
-pub(crate) use row::{Fold, Maximum, Reach, RowSpan, Scaled, Weighted, row_group};
+pub(crate) use row::{Fold, Lines, Maximum, Reach, Scaled, Weighted, fold_lines};
 pub(crate) use winograd::{Patch, Products, forward, inverse, products};
 
 /// One instruction set, working on 16 lanes of `f32`.
@@ -37,8 +37,17 @@ pub(crate) trait Simd: Copy {
     /// 16 lanes.
     type V: Copy;
 
+    /// The lower 8 of 16 lanes.
+    type Half: Copy;
+
     /// Where lanes of a block go.
     type Pick: Copy;
+
+    /// Output blocks of the widest register tile.
+    const BLOCKS: usize;
+
+    /// Whether the factors of nine taps find room in registers beside a tile of [`Simd::line_width`].
+    const FACTORS: bool;
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
@@ -77,6 +86,12 @@ pub(crate) trait Simd: Copy {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a b + c`, rounded once where the instruction set can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// As [`Simd::fma`], of halves.
+    fn fma_half(self, a: Self::Half, b: Self::Half, c: Self::Half) -> Self::Half;
+    /// The lower half.
+    fn half(self, v: Self::V) -> Self::Half;
+    /// A half, and 0 in the upper lanes.
+    fn widen(self, v: Self::Half) -> Self::V;
     /// The smaller; `b` if either is not a number.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// The larger; `b` if either is not a number.
@@ -102,6 +117,17 @@ pub(crate) trait Simd: Copy {
     /// Runs `group` with the register tile of [`Simd::width`] pixels by some of `blocks` output
     /// blocks, and returns how many blocks and pixels it did.
     fn tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> (usize, usize);
+
+    /// Pixels of the register tile of one block for a line of `pixels`, the last of which are computed anew where
+    /// fewer than a tile are left.
+    fn line_width(self, pixels: usize) -> usize;
+
+    /// As [`Simd::width`], for [`Simd::half_tile`].
+    fn half_width(self, remaining: usize) -> usize;
+
+    /// As [`Simd::tile`], for all of at most [`Simd::BLOCKS`] blocks, the last of which is a half. `group` is told
+    /// how many whole ones there are, and returned is how many pixels it did.
+    fn half_tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> usize;
 
     /// The 16 lanes as an array.
     #[inline(always)]

@@ -46,7 +46,7 @@ pub(super) fn planar<S: Simd>(s: S, c: &Conv, span: &mut ConvSpan<'_>, x: &[f32]
         while block < span.blocks {
             let (mut ox, mut done) = (0, 0);
             while ox < out_w {
-                let pixels = s.width(out_w - ox).min(out_w - ox);
+                let pixels = span.width(s, block, out_w - ox).min(out_w - ox);
                 let (first, step) = (ox * at(w.stride_w), at(w.stride_w));
                 let places = Places::Rows { first, step, lane: width, taps };
                 let reads = Reads { x: strip, block_len: strip.len(), places };

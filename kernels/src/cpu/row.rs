@@ -1,6 +1,6 @@
 //! Windows over one channel block, row by row of the output.
 
-use super::micro::{Fold, MAX_PIXELS, Reach, RowSpan, Simd, row_group};
+use super::micro::{Fold, Lines, MAX_PIXELS, Reach, Simd, fold_lines};
 use super::view::Target;
 use super::{LANES, at};
 use crate::params::Window;
@@ -45,10 +45,11 @@ fn middle(columns: usize, [input, kernel, stride, dilation, pad]: [usize; 5]) ->
     [first, end.clamp(first, columns)]
 }
 
-/// Pixels in a line: the first's row and column, how many, and whether they follow one another downwards.
-struct Line {
+/// Outputs whose taps within the image are those of the first: the first's row and column, lines, pixels of each, and
+/// whether pixels follow one another downwards, which they do in one line alone.
+struct Area {
     first: [usize; 2],
-    pixels: usize,
+    count: [usize; 2],
     down: bool,
 }
 
@@ -60,19 +61,20 @@ impl Image<'_> {
             // A 1x1 window at stride 1 sees an image as one long row.
             let places = self.input[0] * self.input[1];
             let row = Image { input: [1, places], output: [1, places], ..*self };
-            return row.line(s, folds, y, Line { first: [0, 0], pixels: places, down: false });
+            return row.area(s, folds, y, Area { first: [0, 0], count: [1, places], down: false });
         }
         let [rows, columns] = self.output;
         let ([top, bottom], [left, right]) = (middle(rows, self.side(0)), middle(columns, self.side(1)));
-        for oy in 0..rows {
-            self.line(s, folds, y, Line { first: [oy, left], pixels: right - left, down: false });
+        for oy in (0..top).chain(bottom..rows) {
+            self.area(s, folds, y, Area { first: [oy, left], count: [1, right - left], down: false });
         }
+        self.area(s, folds, y, Area { first: [top, left], count: [bottom - top, right - left], down: false });
         // At the left and right edge neighbours downwards have the same taps, between the corners.
         for ox in (0..left).chain(right..columns) {
             for oy in (0..top).chain(bottom..rows) {
-                self.line(s, folds, y, Line { first: [oy, ox], pixels: 1, down: true });
+                self.area(s, folds, y, Area { first: [oy, ox], count: [1, 1], down: true });
             }
-            self.line(s, folds, y, Line { first: [top, ox], pixels: bottom - top, down: true });
+            self.area(s, folds, y, Area { first: [top, ox], count: [1, bottom - top], down: true });
         }
     }
 
@@ -86,35 +88,35 @@ impl Image<'_> {
         }
     }
 
-    /// Writes the pixels of one line, whose taps within the image are those of the first.
+    /// Writes the outputs of one area.
     #[inline(always)]
-    fn line<S: Simd, F: Fold<S>, M: Folds<S, F>>(&self, s: S, folds: &M, y: &mut Target<'_>, line: Line) {
-        if line.pixels == 0 {
+    fn area<S: Simd, F: Fold<S>, M: Folds<S, F>>(&self, s: S, folds: &M, y: &mut Target<'_>, area: Area) {
+        let [lines, pixels] = area.count;
+        if lines == 0 || pixels == 0 {
             return;
         }
         let (w, in_w, out_w) = (self.window, self.input[1], self.output[1]);
-        let reach = [reach(line.first[0], self.side(0)), reach(line.first[1], self.side(1))];
-        let [step, y_step] = match line.down {
-            true => [at(w.stride_h) * in_w * LANES, out_w * LANES],
-            false => [at(w.stride_w) * LANES, LANES],
+        let reach = [reach(area.first[0], self.side(0)), reach(area.first[1], self.side(1))];
+        let (down, across) = (at(w.stride_h) * in_w * LANES, at(w.stride_w) * LANES);
+        let (step, y_step) = match area.down {
+            true => ([across, down], [LANES, out_w * LANES]),
+            false => ([down, across], [out_w * LANES, LANES]),
         };
-        let first = (reach[0].place * in_w + reach[1].place) * LANES;
-        let y_first = (line.first[0] * out_w + line.first[1]) * LANES;
-        let mut done = 0;
-        while done < line.pixels {
-            let mut span = RowSpan {
-                x: self.x,
-                first: first + done * step,
-                distance: [at(w.dilation_h) * in_w * LANES, at(w.dilation_w) * LANES],
-                step,
-                reach,
-                kernel_w: at(w.kernel_w),
-                fold: folds.of([reach[0].count, reach[1].count]),
-                y: y.part(y_first + done * y_step, (line.pixels - done - 1) * y_step + LANES),
-                y_step,
-            };
-            done += row_group(s, &mut span);
-        }
+        let y_first = (area.first[0] * out_w + area.first[1]) * LANES;
+        let y_len = (lines - 1) * y_step[0] + (pixels - 1) * y_step[1] + LANES;
+        let mut lines = Lines {
+            x: self.x,
+            first: (reach[0].place * in_w + reach[1].place) * LANES,
+            distance: [at(w.dilation_h) * in_w * LANES, at(w.dilation_w) * LANES],
+            step,
+            reach,
+            kernel_w: at(w.kernel_w),
+            fold: folds.of([reach[0].count, reach[1].count]),
+            count: area.count,
+            y: y.part(y_first, y_len),
+            y_step,
+        };
+        fold_lines(s, &mut lines);
     }
 }
 

@@ -62,6 +62,11 @@ impl Groups {
         from..to
     }
 
+    /// Whether the channels of `group` in output block `block`, one of those that it writes, lie in its lower half alone.
+    pub const fn is_half(&self, group: u32, block: u32) -> bool {
+        (group + 1) * self.output - block * LANES <= LANES / 2
+    }
+
     /// The row of weights of `group` for output block `block`, one of those that it writes.
     ///
     /// From row to row comes the next block or the next group; both at once where groups meet between blocks.

@@ -94,7 +94,17 @@ fn pool(set: InstructionSet, size: Size, win: &Window, kind: PoolKind, x: &[f32]
     unblock(&m.read(y, out[0] * out[3] * out[2] * 16), out)
 }
 
+/// Windows of any kind, and as often those whose taps kernels know.
 fn windows() -> impl Strategy<Value = Window> {
+    prop_oneof![any_windows(), known_windows()]
+}
+
+fn known_windows() -> impl Strategy<Value = Window> {
+    (prop::sample::select(vec![3, 5]), 1u32..=2, 0u32..=2)
+        .prop_map(|(size, stride, pad)| Window::square(size, stride, pad))
+}
+
+fn any_windows() -> impl Strategy<Value = Window> {
     let two = |range: std::ops::RangeInclusive<u32>| (range.clone(), range);
     (two(1..=5), two(1..=3), two(1..=2), two(0..=2)).prop_map(|(kernel, stride, dilation, pad)| Window {
         kernel_h: kernel.0,
@@ -122,25 +132,34 @@ fn one_by_one(size: Size, x: &[f32], run: impl Fn(Size, &[f32]) -> Vec<f32>) -> 
     x.chunks(x.len() / n as usize).flat_map(|item| run([1, c, h, w], item)).collect()
 }
 
+fn depthwise_against_reference(size: Size, win: &Window, act: Activation) {
+    let (x, bias) = (noise(1, volume(size)), noise(3, size[1] as usize));
+    let taps = win.taps() as usize;
+    let w = noise(2, size[1] as usize * taps);
+    let reference = each_output(size, win, &x, |c, image, places| {
+        let products = places.iter().zip(&w[c * taps..]);
+        let sum = products.filter_map(|(p, w)| Some(f64::from(image[(*p)?]) * f64::from(*w)));
+        activation(&act, f64::from(bias[c]) + sum.sum::<f64>())
+    });
+    for set in sets() {
+        let y = depthwise(set, size, win, act, [&x, &w, &bias]);
+        close(&y, &reference, 1e-5);
+        same(&y, &one_by_one(size, &x, |size, x| depthwise(set, size, win, act, [x, &w, &bias])));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn depthwise_is_right(size in sizes(), win in windows(), swish in any::<bool>()) {
         let act = if swish { Activation::HARD_SWISH } else { Activation::RELU6 };
-        let (x, bias) = (noise(1, volume(size)), noise(3, size[1] as usize));
-        let taps = win.taps() as usize;
-        let w = noise(2, size[1] as usize * taps);
-        let reference = each_output(size, &win, &x, |c, image, places| {
-            let products = places.iter().zip(&w[c * taps..]);
-            let sum = products.filter_map(|(p, w)| Some(f64::from(image[(*p)?]) * f64::from(*w)));
-            activation(&act, f64::from(bias[c]) + sum.sum::<f64>())
-        });
-        for set in sets() {
-            let y = depthwise(set, size, &win, act, [&x, &w, &bias]);
-            close(&y, &reference, 1e-5);
-            same(&y, &one_by_one(size, &x, |size, x| depthwise(set, size, &win, act, [x, &w, &bias])));
-        }
+        depthwise_against_reference(size, &win, act);
+    }
+
+    #[test]
+    fn depthwise_of_large_images_is_right(h in 36u32..=44, w in 36u32..=44, win in windows()) {
+        depthwise_against_reference([2, 3, h, w], &win, Activation::RELU6);
     }
 
     #[test]

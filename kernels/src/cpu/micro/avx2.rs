@@ -42,8 +42,12 @@ macro_rules! halves {
 
 impl Simd for Avx2 {
     type V = [__m256; 2];
+    type Half = __m256;
     /// For each half: lanes within a half, which come from the upper one, and which come at all.
     type Pick = [[__m256i; 3]; 2];
+
+    const BLOCKS: usize = 1;
+    const FACTORS: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -115,6 +119,23 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         halves!(_mm256_fmadd_ps, a, b, c)
+    }
+
+    #[inline(always)]
+    fn fma_half(self, a: Self::Half, b: Self::Half, c: Self::Half) -> Self::Half {
+        // SAFETY: the token says that the instructions are there.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn half(self, v: Self::V) -> Self::Half {
+        v[0]
+    }
+
+    #[inline(always)]
+    fn widen(self, v: Self::Half) -> Self::V {
+        // SAFETY: the token says that the instructions are there.
+        [v, unsafe { _mm256_setzero_ps() }]
     }
 
     #[inline(always)]
@@ -197,6 +218,12 @@ impl Simd for Avx2 {
         }
     }
 
+    #[inline(always)]
+    fn line_width(self, pixels: usize) -> usize {
+        // Of both that keep the multipliers busy the one that computes less anew.
+        if pixels > 4 && pixels.next_multiple_of(4) < pixels.next_multiple_of(6) { 4 } else { self.width(pixels) }
+    }
+
     /// One block by six pixels: 12 accumulators, two weights and a broadcast in 16 registers.
     #[inline(always)]
     fn tile<G: Group<Self>>(self, group: &mut G, _: usize, remaining: usize) -> (usize, usize) {
@@ -210,6 +237,31 @@ impl Simd for Avx2 {
             }
         }
         (1, remaining.min(6))
+    }
+
+    #[inline(always)]
+    fn half_width(self, remaining: usize) -> usize {
+        match remaining {
+            1 => 1,
+            2..=4 => 4,
+            5..=8 => 8,
+            _ => 12,
+        }
+    }
+
+    /// Twelve pixels, since a pixel takes one accumulator.
+    #[inline(always)]
+    fn half_tile<G: Group<Self>>(self, group: &mut G, _: usize, remaining: usize) -> usize {
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            match self.half_width(remaining) {
+                1 => apart::<G, 0, 1>(group),
+                4 => apart::<G, 0, 4>(group),
+                8 => apart::<G, 0, 8>(group),
+                _ => apart::<G, 0, 12>(group),
+            }
+        }
+        remaining.min(12)
     }
 }
 

@@ -1,10 +1,10 @@
-//! AVX-512F: 16 lanes are one register.
+//! AVX-512F, with its instructions for half registers: 16 lanes are one register.
 
 use super::{ELSEWHERE, Group, Origins, Simd};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-/// The token: AVX-512F may run.
+/// The token: AVX-512F and AVX-512VL may run.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -12,7 +12,7 @@ impl Avx512 {
     /// The token.
     ///
     /// # Safety
-    /// This machine has AVX-512F.
+    /// This machine has AVX-512F and AVX-512VL.
     #[inline(always)]
     pub(crate) unsafe fn new() -> Avx512 {
         Avx512(())
@@ -37,7 +37,11 @@ macro_rules! whole {
 
 impl Simd for Avx512 {
     type V = __m512;
+    type Half = __m256;
     type Pick = (__m512i, __mmask16);
+
+    const BLOCKS: usize = 2;
+    const FACTORS: bool = true;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -91,6 +95,21 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         whole!(_mm512_fmadd_ps, a, b, c)
+    }
+
+    #[inline(always)]
+    fn fma_half(self, a: Self::Half, b: Self::Half, c: Self::Half) -> Self::Half {
+        whole!(_mm256_fmadd_ps, a, b, c)
+    }
+
+    #[inline(always)]
+    fn half(self, v: Self::V) -> Self::Half {
+        whole!(_mm512_castps512_ps256, v)
+    }
+
+    #[inline(always)]
+    fn widen(self, v: Self::Half) -> Self::V {
+        whole!(_mm512_zextps256_ps512, v)
     }
 
     #[inline(always)]
@@ -186,6 +205,12 @@ impl Simd for Avx512 {
         }
     }
 
+    /// Eight sums keep both multipliers busy, and waste less at the end of a line than twelve.
+    #[inline(always)]
+    fn line_width(self, pixels: usize) -> usize {
+        self.width(pixels.min(8))
+    }
+
     /// Two blocks by 12 pixels: 24 accumulators, two weights, and broadcasts from memory.
     #[inline(always)]
     fn tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> (usize, usize) {
@@ -204,11 +229,35 @@ impl Simd for Avx512 {
         }
         (blocks.min(2), remaining.min(12))
     }
+
+    #[inline(always)]
+    fn half_width(self, remaining: usize) -> usize {
+        self.width(remaining)
+    }
+
+    /// A half takes half the time of a block.
+    #[inline(always)]
+    fn half_tile<G: Group<Self>>(self, group: &mut G, blocks: usize, remaining: usize) -> usize {
+        // SAFETY: the token says that the instructions are there.
+        unsafe {
+            match (blocks, self.half_width(remaining)) {
+                (1, 1) => apart::<G, 0, 1>(group),
+                (1, 4) => apart::<G, 0, 4>(group),
+                (1, 8) => apart::<G, 0, 8>(group),
+                (1, _) => apart::<G, 0, 12>(group),
+                (_, 1) => apart::<G, 1, 1>(group),
+                (_, 4) => apart::<G, 1, 4>(group),
+                (_, 8) => apart::<G, 1, 8>(group),
+                (_, _) => apart::<G, 1, 12>(group),
+            }
+        }
+        remaining.min(12)
+    }
 }
 
 /// One register tile as a function of its own, which all kernels with the same group share: a kernel
 /// that had all its tiles within itself would take the compiler minutes.
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 #[inline(never)]
 fn apart<G: Group<Avx512>, const B: usize, const P: usize>(group: &mut G) {
     group.run::<B, P>(Avx512(()));

@@ -77,8 +77,24 @@ pub(crate) struct ConvSpan<'a> {
     pub(crate) lanes: [Range<usize>; 2],
     /// Output blocks that there are, 1 or 2.
     pub(crate) blocks: usize,
+    /// Whether the last of them has channels in its lower half alone.
+    pub(crate) ends_half: bool,
     /// Applied in registers.
     pub(crate) clamp: Clamp,
+}
+
+impl ConvSpan<'_> {
+    /// Whether the register tile of the blocks from `first` on ends with a half block.
+    #[inline(always)]
+    fn is_half<S: Simd>(&self, first: usize) -> bool {
+        self.ends_half && self.blocks - first <= S::BLOCKS
+    }
+
+    /// Pixels of the register tile of the blocks from `first` on when `remaining` are left; may be more.
+    #[inline(always)]
+    pub(crate) fn width<S: Simd>(&self, s: S, first: usize, remaining: usize) -> usize {
+        if self.is_half::<S>(first) { s.half_width(remaining) } else { s.width(remaining) }
+    }
 }
 
 /// What the pixels of one group read.
@@ -93,8 +109,8 @@ pub(crate) struct Reads<'a> {
 }
 
 /// `WHOLE`: all lanes of its output blocks are its own. A type of its own for the other case, since sums wait
-/// in memory where a tile has to look.
-struct ConvGroup<'a, 'b, const WHOLE: bool> {
+/// in memory where a tile has to look. `H`: half blocks behind the whole ones, none or one.
+struct ConvGroup<'a, 'b, const WHOLE: bool, const H: usize> {
     span: &'b mut ConvSpan<'a>,
     reads: Reads<'b>,
     first_block: usize,
@@ -114,25 +130,41 @@ pub(crate) fn conv_group<S: Simd>(
     [first, pixels]: [usize; 2],
 ) -> usize {
     let blocks = span.blocks - first_block;
-    if span.lanes.iter().all(|lanes| *lanes == (0..LANES)) {
-        let mut group = ConvGroup::<true> { span, reads, first_block, first, pixels };
-        s.tile(&mut group, blocks, pixels).0
-    } else {
-        let mut group = ConvGroup::<false> { span, reads, first_block, first, pixels };
-        s.tile(&mut group, blocks, pixels).0
+    let (whole, half) = (span.lanes.iter().all(|lanes| *lanes == (0..LANES)), span.is_half::<S>(first_block));
+    match (whole, half) {
+        (true, false) => {
+            s.tile(&mut ConvGroup::<true, 0> { span, reads, first_block, first, pixels }, blocks, pixels).0
+        }
+        (false, false) => {
+            s.tile(&mut ConvGroup::<false, 0> { span, reads, first_block, first, pixels }, blocks, pixels).0
+        }
+        (true, true) => {
+            s.half_tile(&mut ConvGroup::<true, 1> { span, reads, first_block, first, pixels }, blocks, pixels);
+            blocks
+        }
+        (false, true) => {
+            s.half_tile(&mut ConvGroup::<false, 1> { span, reads, first_block, first, pixels }, blocks, pixels);
+            blocks
+        }
     }
 }
 
-/// `sum[b][p] += x[p][lane i] * w[b][i]` for `i` below `k`, upwards.
+/// The sums of a register tile: of `B` whole blocks, and of `H` halves behind them.
+struct Sums<S: Simd, const B: usize, const H: usize, const P: usize> {
+    whole: [[S::V; P]; B],
+    half: [[S::Half; P]; H],
+}
+
+/// Adds `x[p][lane i] * w[b][i]` to the sum of block `b` and pixel `p`, for `i` below `k`, upwards.
 ///
 /// # Safety
 /// Those elements of each `x` and `16 k` of each `w` are readable.
 #[inline(always)]
-unsafe fn chain<S: Simd, const B: usize, const P: usize>(
+unsafe fn chain<S: Simd, const B: usize, const H: usize, const P: usize>(
     s: S,
-    sum: &mut [[S::V; P]; B],
+    sum: &mut Sums<S, B, H, P>,
     x: [*const f32; P],
-    w: [*const f32; B],
+    w: &[*const f32; 2],
     [k, lane]: [usize; 2],
 ) {
     for i in 0..k {
@@ -141,37 +173,45 @@ unsafe fn chain<S: Simd, const B: usize, const P: usize>(
             // SAFETY: `16 k` elements of each `w` are readable, says the caller.
             row[b] = unsafe { s.load(w[b].add(i * LANES)) };
         }
+        let mut half = [s.half(s.splat(0.0)); H];
+        for h in 0..H {
+            // SAFETY: as above.
+            half[h] = s.half(unsafe { s.load(w[B + h].add(i * LANES)) });
+        }
         for p in 0..P {
             // SAFETY: these elements of each `x` are readable, says the caller.
             let x = s.splat(unsafe { *x[p].add(i * lane) });
             for b in 0..B {
-                sum[b][p] = s.fma(x, row[b], sum[b][p]);
+                sum.whole[b][p] = s.fma(x, row[b], sum.whole[b][p]);
+            }
+            for h in 0..H {
+                sum.half[h][p] = s.fma_half(s.half(x), half[h], sum.half[h][p]);
             }
         }
     }
 }
 
-/// What the chains of one group read, checked.
-struct Chains<'a, const B: usize> {
+/// What the chains of one group read, checked: of `B` whole blocks, and of `H` halves behind them.
+struct Chains<'a, const B: usize, const H: usize> {
     x: *const f32,
     blocks: usize,
     block_len: usize,
     channels: usize,
     first_lane: usize,
-    w: [*const f32; B],
-    bias: [&'a [f32]; B],
+    w: [*const f32; 2],
+    bias: [&'a [f32]; 2],
 }
 
-impl<'a, const B: usize> Chains<'a, B> {
+impl<'a, const B: usize, const H: usize> Chains<'a, B, H> {
     /// Those of the blocks from `first` on.
     #[inline(always)]
-    fn of(span: &ConvSpan<'a>, reads: &Reads<'_>, first: usize, taps: usize) -> Chains<'a, B> {
+    fn of(span: &ConvSpan<'a>, reads: &Reads<'_>, first: usize, taps: usize) -> Chains<'a, B, H> {
         let (channels, first_lane, block_len) = (span.channels, span.first_lane, reads.block_len);
         let blocks = (first_lane + channels).div_ceil(LANES);
         assert!(first_lane < LANES, "a lane");
         assert!(reads.x.len() == blocks * block_len, "whole channel blocks");
-        let (mut w, mut bias) = ([ZEROS.as_ptr(); B], [&ZEROS[..]; B]);
-        for b in 0..B {
+        let (mut w, mut bias) = ([ZEROS.as_ptr(); 2], [&ZEROS[..]; 2]);
+        for b in 0..B + H {
             let weights = span.weights[first + b];
             assert!(weights.len() == channels * taps * LANES, "a row of weights");
             assert!(span.bias[first + b].len() == LANES, "a bias");
@@ -182,11 +222,16 @@ impl<'a, const B: usize> Chains<'a, B> {
 
     /// The beginnings of all chains.
     #[inline(always)]
-    fn start<S: Simd, const P: usize>(&self, s: S) -> [[S::V; P]; B] {
-        let mut sum = [[s.splat(0.0); P]; B];
+    fn start<S: Simd, const P: usize>(&self, s: S) -> Sums<S, B, H, P> {
+        let zero = s.splat(0.0);
+        let mut sum = Sums { whole: [[zero; P]; B], half: [[s.half(zero); P]; H] };
         for b in 0..B {
             // SAFETY: 16 elements, asserted in `of`.
-            sum[b] = [unsafe { s.load(self.bias[b].as_ptr()) }; P];
+            sum.whole[b] = [unsafe { s.load(self.bias[b].as_ptr()) }; P];
+        }
+        for h in 0..H {
+            // SAFETY: as above.
+            sum.half[h] = [s.half(unsafe { s.load(self.bias[B + h].as_ptr()) }); P];
         }
         sum
     }
@@ -201,7 +246,7 @@ impl<'a, const B: usize> Chains<'a, B> {
         first: usize,
         [step, lane]: [usize; 2],
         taps: &[u32],
-    ) -> [[S::V; P]; B] {
+    ) -> Sums<S, B, H, P> {
         let mut furthest = 0;
         for &tap in taps {
             furthest = tap.max(furthest);
@@ -222,8 +267,8 @@ impl<'a, const B: usize> Chains<'a, B> {
                 // SAFETY: all channels of each place lie in the block (asserted for the furthest), those of
                 // the first from `first_lane` on. The rows of weights hold 16 elements for each channel and
                 // tap (asserted in `of`), and `k` over all blocks sums to the channels.
-                unsafe { chain(s, &mut sum, x, w, [k, lane]) };
-                for b in 0..B {
+                unsafe { chain(s, &mut sum, x, &w, [k, lane]) };
+                for b in 0..B + H {
                     w[b] = w[b].wrapping_add(k * LANES);
                 }
             }
@@ -237,7 +282,7 @@ impl<'a, const B: usize> Chains<'a, B> {
 
     /// Pixels anywhere, listed for each tap.
     #[inline(always)]
-    fn listed<S: Simd, const P: usize>(&self, s: S, taps: &[[Place; MAX_PIXELS]]) -> [[S::V; P]; B] {
+    fn listed<S: Simd, const P: usize>(&self, s: S, taps: &[[Place; MAX_PIXELS]]) -> Sums<S, B, H, P> {
         let (mut sum, mut w) = (self.start::<S, P>(s), self.w);
         let (mut block, mut left, last) = (self.x, self.channels, self.block_len - LANES);
         let mut lane = self.first_lane;
@@ -252,8 +297,8 @@ impl<'a, const B: usize> Chains<'a, B> {
                 }
                 // SAFETY: 16 elements from each place lie in the block, of which `k` are read from `lane` on,
                 // or are the zeros; weights as in `inside`.
-                unsafe { chain(s, &mut sum, x, w, [k, 1]) };
-                for b in 0..B {
+                unsafe { chain(s, &mut sum, x, &w, [k, 1]) };
+                for b in 0..B + H {
                     w[b] = w[b].wrapping_add(k * LANES);
                 }
             }
@@ -265,7 +310,7 @@ impl<'a, const B: usize> Chains<'a, B> {
     }
 }
 
-impl<S: Simd, const WHOLE: bool> Group<S> for ConvGroup<'_, '_, WHOLE> {
+impl<S: Simd, const WHOLE: bool, const H: usize> Group<S> for ConvGroup<'_, '_, WHOLE, H> {
     #[inline(always)]
     fn run<const B: usize, const P: usize>(&mut self, s: S) {
         let reads = self.reads;
@@ -278,7 +323,7 @@ impl<S: Simd, const WHOLE: bool> Group<S> for ConvGroup<'_, '_, WHOLE> {
             Places::Rows { first, step: 2, lane, taps } => self.inside::<S, B, P>(s, first, [2, lane], taps),
             Places::Rows { first, step, lane, taps } => self.inside::<S, B, P>(s, first, [step, lane], taps),
             Places::Listed(taps) => {
-                let chains = Chains::<B>::of(self.span, &reads, self.first_block, taps.len());
+                let chains = Chains::<B, H>::of(self.span, &reads, self.first_block, taps.len());
                 let sum = chains.listed::<S, P>(s, taps);
                 self.write::<S, B, P>(s, sum);
             }
@@ -286,7 +331,7 @@ impl<S: Simd, const WHOLE: bool> Group<S> for ConvGroup<'_, '_, WHOLE> {
     }
 }
 
-impl<const WHOLE: bool> ConvGroup<'_, '_, WHOLE> {
+impl<const WHOLE: bool, const H: usize> ConvGroup<'_, '_, WHOLE, H> {
     #[inline(always)]
     fn inside<S: Simd, const B: usize, const P: usize>(
         &mut self,
@@ -295,25 +340,36 @@ impl<const WHOLE: bool> ConvGroup<'_, '_, WHOLE> {
         distance: [usize; 2],
         taps: &[u32],
     ) {
-        let chains = Chains::<B>::of(self.span, &self.reads, self.first_block, taps.len());
+        let chains = Chains::<B, H>::of(self.span, &self.reads, self.first_block, taps.len());
         let sum = chains.inside::<S, P>(s, first, distance, taps);
         self.write::<S, B, P>(s, sum);
     }
 
     /// Writes all blocks. Block by block, since a loop over the sums gives them a place in memory.
     #[inline(always)]
-    fn write<S: Simd, const B: usize, const P: usize>(&mut self, s: S, sum: [[S::V; P]; B]) {
+    fn write<S: Simd, const B: usize, const P: usize>(&mut self, s: S, sum: Sums<S, B, H, P>) {
         let clamp = self.span.clamp.lanes(s);
+        if B > 0 {
+            self.write_one::<S, P>(s, &clamp, 0, sum.whole[0]);
+        }
+        if B > 1 {
+            self.write_one::<S, P>(s, &clamp, 1, sum.whole[1]);
+        }
+        if H > 0 {
+            let mut wide = [s.splat(0.0); P];
+            for p in 0..P {
+                wide[p] = s.widen(sum.half[0][p]);
+            }
+            self.write_one::<S, P>(s, &clamp, B, wide);
+        }
+    }
+
+    #[inline(always)]
+    fn write_one<S: Simd, const P: usize>(&mut self, s: S, clamp: &ClampLanes<S>, b: usize, sum: [S::V; P]) {
         if WHOLE {
-            self.write_block::<S, P>(s, &clamp, 0, sum[0]);
-            if B > 1 {
-                self.write_block::<S, P>(s, &clamp, 1, sum[1 % B]);
-            }
+            self.write_block::<S, P>(s, clamp, b, sum);
         } else {
-            self.write_lanes::<S, P>(s, &clamp, 0, sum[0]);
-            if B > 1 {
-                self.write_lanes::<S, P>(s, &clamp, 1, sum[1 % B]);
-            }
+            self.write_lanes::<S, P>(s, clamp, b, sum);
         }
     }
 

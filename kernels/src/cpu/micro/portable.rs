@@ -18,7 +18,11 @@ macro_rules! quarters {
 
 impl Simd for Portable {
     type V = [__m128; 4];
+    type Half = [__m128; 2];
     type Pick = Origins;
+
+    const BLOCKS: usize = 1;
+    const FACTORS: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -91,6 +95,24 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn fma_half(self, a: Self::Half, b: Self::Half, c: Self::Half) -> Self::Half {
+        // SAFETY: SSE2 is part of the architecture.
+        unsafe { [_mm_add_ps(_mm_mul_ps(a[0], b[0]), c[0]), _mm_add_ps(_mm_mul_ps(a[1], b[1]), c[1])] }
+    }
+
+    #[inline(always)]
+    fn half(self, v: Self::V) -> Self::Half {
+        [v[0], v[1]]
+    }
+
+    #[inline(always)]
+    fn widen(self, v: Self::Half) -> Self::V {
+        // SAFETY: SSE2 is part of the architecture.
+        let zero = unsafe { _mm_setzero_ps() };
+        [v[0], v[1], zero, zero]
+    }
+
+    #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         quarters!(_mm_min_ps, a, b)
     }
@@ -150,6 +172,11 @@ impl Simd for Portable {
         remaining.min(2)
     }
 
+    #[inline(always)]
+    fn line_width(self, pixels: usize) -> usize {
+        self.width(pixels)
+    }
+
     /// One block by two pixels: eight accumulators in 16 registers.
     #[inline(always)]
     fn tile<G: Group<Self>>(self, group: &mut G, _: usize, remaining: usize) -> (usize, usize) {
@@ -158,6 +185,25 @@ impl Simd for Portable {
             _ => apart::<G, 1, 2>(group),
         }
         (1, remaining.min(2))
+    }
+
+    #[inline(always)]
+    fn half_width(self, remaining: usize) -> usize {
+        match remaining {
+            1 | 2 => remaining,
+            _ => 4,
+        }
+    }
+
+    /// Four pixels, since a pixel takes two accumulators.
+    #[inline(always)]
+    fn half_tile<G: Group<Self>>(self, group: &mut G, _: usize, remaining: usize) -> usize {
+        match self.half_width(remaining) {
+            1 => apart::<G, 0, 1>(group),
+            2 => apart::<G, 0, 2>(group),
+            _ => apart::<G, 0, 4>(group),
+        }
+        remaining.min(4)
     }
 }
 
