@@ -159,10 +159,19 @@ pub(super) fn unblock(values: &[f32], [n, c, hw, whole]: [usize; 4]) -> Vec<f32>
 
 /// Asserts that each value is within `tolerance` of its reference, relative to the largest.
 pub(super) fn close(values: &[f32], reference: &[f64], tolerance: f64) {
+    within(values, reference, tolerance * largest(reference));
+}
+
+/// The largest magnitude, at least 1.
+pub(super) fn largest(reference: &[f64]) -> f64 {
+    reference.iter().fold(1.0f64, |m, r| m.max(r.abs()))
+}
+
+/// Asserts that no value is further than `distance` from its reference.
+pub(super) fn within(values: &[f32], reference: &[f64], distance: f64) {
     assert_eq!(values.len(), reference.len());
-    let scale = reference.iter().fold(1.0f64, |m, r| m.max(r.abs()));
     for (i, (&v, &r)) in values.iter().zip(reference).enumerate() {
-        assert!((f64::from(v) - r).abs() <= tolerance * scale, "element {i} is {v}, not {r} (largest {scale})");
+        assert!((f64::from(v) - r).abs() <= distance, "element {i} is {v}, not {r}, further than {distance:e}");
     }
 }
 
