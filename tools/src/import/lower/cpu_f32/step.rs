@@ -50,7 +50,7 @@ macro_rules! steps {
             /// The launch, once operands are final.
             pub fn launch(&self) -> Result<Launch, Why> {
                 match self {
-                    $(Step::$block(block) => checked(block),)*
+                    $(Step::$block(block) => Ok(Launch::of(checked(block)?)),)*
                 }
             }
         }
@@ -85,15 +85,14 @@ steps! {
     Fold { x, y };
 }
 
-fn checked<K: Kernel>(block: &K) -> Result<Launch, Why> {
+fn checked<K: Kernel>(block: &K) -> Result<&K, Why> {
     block.check().map_err(|source| Why::Kernel { kernel: K::NAME, source })?;
-    Ok(Launch::of(block))
+    Ok(block)
 }
 
 fn regions<K: Kernel>(block: &K) -> Result<Vec<Region>, Why> {
-    block.check().map_err(|source| Why::Kernel { kernel: K::NAME, source })?;
     let mut regions = Vec::new();
-    block.footprint(&mut |region| regions.push(region));
+    checked(block)?.footprint(&mut |region| regions.push(region));
     Ok(regions)
 }
 
