@@ -118,17 +118,14 @@ fn import(model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
 }
 
 fn import_within(memory: usize, model: &ModelProto, shapes: &[String]) -> Result<(), ImportError> {
-    let model = load::from_proto(model.graph.as_ref().unwrap(), 12, &whole(memory))?;
-    let variants = variant::resolve(&model, shapes)?;
-    compile(
-        &model.graph,
-        &variants,
-        None,
-        &mut Tuner::new(&Settings::default()),
-        &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()),
-        &mut |_, _| {},
-    )
-    .map(|_| ())
+    compile_all(&load::from_proto(model.graph.as_ref().unwrap(), 12, &whole(memory))?, shapes)
+}
+
+fn compile_all(model: &load::Model, shapes: &[String]) -> Result<(), ImportError> {
+    let variants = variant::resolve(model, shapes)?;
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
+    let mut tuner = Tuner::new(&Settings::default());
+    compile(&model.graph, &variants, None, &mut tuner, &mut image, &mut |_, _| {}).map(|_| ())
 }
 
 /// Every integer of the graph, in place.
@@ -192,8 +189,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
         fs::write(&path, bytes).unwrap();
-        if let Ok(model) = load::load(&path, &whole(64 << 20)) && let Ok(variants) = variant::resolve(&model, &[]) {
-            let _ = compile(&model.graph, &variants, None, &mut Tuner::new(&Settings::default()), &mut WeightImage::new(2 << 20, tempfile::tempfile().unwrap()), &mut |_, _| {});
+        if let Ok(model) = load::load(&path, &whole(64 << 20)) {
+            let _ = compile_all(&model, &[]);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::op::{Conv, Gemm, Op, Padding, Pool, Slide};
 use super::page::WeightImage;
 use super::tune::{Settings, Tuner};
 use super::variant::Variants;
-use super::{batch, compile, fuse, index, shape};
+use super::{Compiled, batch, compile, fuse, index, shape};
 
 /// A graph with one input, under construction.
 struct Builder {
@@ -72,8 +72,12 @@ impl Builder {
 }
 
 /// One variant of one input: an item of these dimensions.
-fn variant(item: &[usize]) -> Variants {
-    Variants { shapes: vec![vec![[&[1], item].concat()]], batched: true }
+/// What a graph becomes whose input has items of that shape, and its weights.
+fn compiled(template: &Graph, item: &[usize]) -> Result<(Compiled, WeightImage), ImportError> {
+    let variants = Variants { shapes: vec![vec![[&[1], item].concat()]], batched: true };
+    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
+    let mut tuner = Tuner::new(&Settings::default());
+    Ok((compile(template, &variants, None, &mut tuner, &mut image, &mut |_, _| {})?, image))
 }
 
 /// The graph for a batch of `n` items of these dimensions.
@@ -238,10 +242,7 @@ fn what_mixes_places_is_not_batched() {
     let template = b.finish();
     let graph = |n| instantiate(&template, &[5], n);
     assert!(batch::check(&graph(1), &graph(2), 2).is_err());
-    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled =
-        compile(&template, &variant(&[5]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-            .unwrap();
+    let (compiled, _) = compiled(&template, &[5]).unwrap();
     assert_eq!((compiled.plans.len(), compiled.unbatchable.is_some()), (1, true));
 }
 
@@ -269,16 +270,7 @@ fn what_moves_the_batch_among_the_elements_is_not_batched() {
 
 /// Copies of the first of the five plans of an 8x8 image.
 fn copies_in(b: Builder) -> usize {
-    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled = compile(
-        &b.finish(),
-        &variant(&[3, 8, 8]),
-        None,
-        &mut Tuner::new(&Settings::default()),
-        &mut image,
-        &mut |_, _| {},
-    )
-    .unwrap();
+    let (compiled, _) = compiled(&b.finish(), &[3, 8, 8]).unwrap();
     assert_eq!(compiled.plans.len(), 5);
     let copy = <kernels::params::Copy as kernels::launch::Kernel>::ID;
     compiled.plans[0].launches.iter().filter(|launch| launch.kernel == copy).count()
@@ -324,16 +316,7 @@ fn all_batches_share_one_image_and_every_plan_passes_the_check() {
     let weights = b.constant(&[24 * 16, 10]);
     let gemm = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
     b.node(Op::Gemm(gemm, Activation::NONE), &[flat, weights]);
-    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let compiled = compile(
-        &b.finish(),
-        &variant(&[3, 8, 8]),
-        None,
-        &mut Tuner::new(&Settings::default()),
-        &mut image,
-        &mut |_, _| {},
-    )
-    .unwrap();
+    let (compiled, image) = compiled(&b.finish(), &[3, 8, 8]).unwrap();
     assert_eq!(image.tensors(), 4);
     let slot = SlotLayout::new(&compiled.inputs, &compiled.outputs, ShapeId(0)).unwrap();
     for plan in &compiled.plans {
@@ -363,10 +346,7 @@ fn a_batch_beyond_a_limit_leaves_those_before_it() {
     let slide = Slide { strides: [8, 8], ..SLIDE };
     let pool = Pool { kind: kernels::params::PoolKind::Max, kernel: [2, 2], slide, ceil: false };
     b.node(Op::Pool(pool), &[x]);
-    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let mut tuner = Tuner::new(&Settings::default());
-    let compiled =
-        compile(&b.finish(), &variant(&[1, 2048, 2048]), None, &mut tuner, &mut image, &mut |_, _| {}).unwrap();
+    let (compiled, _) = compiled(&b.finish(), &[1, 2048, 2048]).unwrap();
     let batches: Vec<u8> = compiled.plans.iter().map(|plan| plan.batch.get()).collect();
     assert_eq!((batches, compiled.unbatchable), (vec![1, 2, 4, 8], None));
     let [beyond] = compiled.beyond.as_slice() else { panic!("{:?}", compiled.beyond) };
@@ -379,10 +359,7 @@ fn what_is_not_built_names_node_and_reason() {
     let mut b = Builder::new();
     let x = b.graph.inputs[0];
     b.node(Op::TopK { axis: 1, k: Some(9), largest: true, last: false }, &[x]);
-    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let error =
-        compile(&b.finish(), &variant(&[6]), None, &mut Tuner::new(&Settings::default()), &mut image, &mut |_, _| {})
-            .unwrap_err();
+    let error = compiled(&b.finish(), &[6]).unwrap_err();
     assert!(matches!(&error, ImportError::Node { node, why: Why::Attribute { name: "k", .. }, .. } if node == "v1"));
     assert!(error.to_string().contains("attribute `k` is 9"), "{error}");
 }

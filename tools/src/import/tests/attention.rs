@@ -141,9 +141,7 @@ fn distances(width: usize, shown: bool) -> [u32; 2] {
         b.graph.outputs.push(between);
     }
     b.node(gemm(), &[between, second]);
-    let mut image = WeightImage::new(2 << 20, tempfile::tempfile().unwrap());
-    let mut tuner = Tuner::new(&Settings::default());
-    let compiled = compile(&b.finish(), &variant(&[4]), None, &mut tuner, &mut image, &mut |_, _| {}).unwrap();
+    let (compiled, _) = compiled(&b.finish(), &[4]).unwrap();
     let launches = compiled.plans[1].launches.iter().filter(|launch| launch.kernel == params::Gemm::ID);
     let blocks: Vec<params::Gemm> = launches.map(|launch| bytemuck::pod_read_unaligned(&launch.block)).collect();
     let [writes, reads] = blocks.as_slice() else { panic!("two products, not {blocks:?}") };
